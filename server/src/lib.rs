@@ -1,0 +1,5 @@
+//! The Holdfast server: one machine, driven by inputs, over a journal and tables.
+
+pub mod chat;
+pub mod entry;
+pub mod tables;
