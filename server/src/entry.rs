@@ -95,7 +95,7 @@ pub struct View {
 }
 
 /// What an entry says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Payload {
     /// Nothing: a primary's first entry, when it has nothing else to say.
     Nothing,
@@ -106,7 +106,7 @@ pub enum Payload {
 }
 
 /// One record of the log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// Where it stands.
     pub index: Index,

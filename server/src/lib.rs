@@ -2,4 +2,6 @@
 
 pub mod chat;
 pub mod entry;
+pub mod journal;
+pub mod replication;
 pub mod tables;

@@ -1,0 +1,114 @@
+//! How often somebody may do something: token buckets, refilled by the time that the caller says.
+//!
+//! Owns: the buckets, in memory only. Driven by: the node. Invariants: a bucket that is full again is
+//! the same as none, so it is dropped and the map stays as small as what goes on just now; at most
+//! [`KEYS_MAX`] keys are held. Does not: read a clock; survive a restart, or count what other servers
+//! accept (protocol.md: counted by the accepting server only).
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// Keys held at most. Beyond, the fullest bucket's owner is forgiven: an attacker with many names must
+/// not make the server remember them all.
+const KEYS_MAX: usize = 100_000;
+
+/// Buckets of one kind, one for each key.
+#[derive(Debug)]
+pub(super) struct Buckets<K> {
+    capacity: f64,
+    per_second: f64,
+    buckets: BTreeMap<K, Bucket>,
+    /// How many buckets there were after the last sweep.
+    swept_len: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Bucket {
+    tokens: f64,
+    at: Instant,
+}
+
+impl<K: Ord + Clone> Buckets<K> {
+    /// Buckets that hold `capacity` and gain `per_second`.
+    pub(super) fn new(capacity: f64, per_second: f64) -> Buckets<K> {
+        Buckets { capacity, per_second, buckets: BTreeMap::new(), swept_len: 0 }
+    }
+
+    /// Takes one token of `key`, or says how long until there is one.
+    pub(super) fn take(&mut self, key: &K, now: Instant) -> Result<(), Duration> {
+        self.sweep(now);
+        let tokens = self.tokens(key, now);
+        if tokens < 1.0 {
+            let missing = Duration::from_secs_f64((1.0 - tokens) / self.per_second);
+            return Err(missing.max(Duration::from_millis(1)));
+        }
+        self.buckets.insert(key.clone(), Bucket { tokens: tokens - 1.0, at: now });
+        Ok(())
+    }
+
+    /// Gives back a token that was taken for what turned out not to count.
+    pub(super) fn give_back(&mut self, key: &K, now: Instant) {
+        let tokens = self.tokens(key, now) + 1.0;
+        if tokens >= self.capacity {
+            self.buckets.remove(key);
+        } else {
+            self.buckets.insert(key.clone(), Bucket { tokens, at: now });
+        }
+    }
+
+    fn tokens(&self, key: &K, now: Instant) -> f64 {
+        self.buckets.get(key).map_or(self.capacity, |bucket| self.refilled(*bucket, now))
+    }
+
+    fn refilled(&self, bucket: Bucket, now: Instant) -> f64 {
+        let gained = now.saturating_duration_since(bucket.at).as_secs_f64() * self.per_second;
+        (bucket.tokens + gained).min(self.capacity)
+    }
+
+    /// Drops what is full again, whenever the map has doubled: a constant cost for each `take`.
+    fn sweep(&mut self, now: Instant) {
+        if self.buckets.len() < (2 * self.swept_len).max(64) {
+            return;
+        }
+        let (capacity, per_second) = (self.capacity, self.per_second);
+        self.buckets.retain(|_, bucket| {
+            let gained = now.saturating_duration_since(bucket.at).as_secs_f64() * per_second;
+            bucket.tokens + gained < capacity
+        });
+        while self.buckets.len() > KEYS_MAX {
+            self.buckets.pop_first();
+        }
+        self.swept_len = self.buckets.len();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_passes_then_the_rate_then_the_wait_is_told() {
+        let start = Instant::now();
+        let mut buckets = Buckets::new(3.0, 2.0);
+        for _ in 0..3 {
+            assert_eq!(buckets.take(&"ann", start), Ok(()));
+        }
+        assert_eq!(buckets.take(&"ann", start), Err(Duration::from_millis(500)));
+        assert_eq!(buckets.take(&"bob", start), Ok(()), "others are not concerned");
+        let later = start + Duration::from_millis(500);
+        assert_eq!(buckets.take(&"ann", later), Ok(()));
+        assert!(buckets.take(&"ann", later).is_err());
+        buckets.give_back(&"ann", later);
+        assert_eq!(buckets.take(&"ann", later), Ok(()));
+    }
+
+    #[test]
+    fn buckets_that_are_full_again_are_forgotten() {
+        let start = Instant::now();
+        let mut buckets = Buckets::new(1.0, 1.0);
+        for key in 0..1_000 {
+            buckets.take(&key, start + Duration::from_secs(key)).unwrap();
+        }
+        assert!(buckets.buckets.len() < 200, "{} held", buckets.buckets.len());
+    }
+}

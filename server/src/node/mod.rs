@@ -1,0 +1,309 @@
+//! The server as one machine: clients, sessions, the log and the jobs under way, without any IO.
+//!
+//! ```text
+//! line -> requests -> (a question, a password: Job::Reader, Job::Hash) -> writes -> Replication
+//!      -> Job::Journal(Append) -> committed -> Job::Tables(Apply) -> outcome -> reply
+//!                                                                \-> notices -> events
+//! ```
+//!
+//! Owns: everything the server knows that is not on disk. Driven by: `reactor`, or a simulator: feed a
+//! turn's inputs to [`Node::handle`], then drain [`Node::next_effect`] to the end; come back at
+//! [`Node::deadline`] at the latest. Invariants:
+//! - each request gets exactly one answer while its connection lives;
+//! - writes of one connection are proposed in the order sent;
+//! - nothing that depends on the state is answered before the state holds everything that an earlier
+//!   life of this server acknowledged (`gate`);
+//! - a reply leaves after its entry was applied, and entries are applied after they were committed.
+//!
+//! Does not: touch a socket, a disk, a clock or a random generator.
+
+mod admin;
+mod clients;
+mod credentials;
+pub mod effect;
+mod events;
+mod limits;
+mod requests;
+mod sign_in;
+mod status;
+mod upkeep;
+mod writes;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+use holdfast_common::config::{Plaintext, Registration};
+use holdfast_common::ids::{Cursor, ServerId, UserId};
+use holdfast_common::protocol::{ErrorReply, Request};
+
+use crate::chat::operation::Applied;
+use crate::entry::{Entry, Index};
+use crate::replication::{self, Replication};
+use crate::work::{Done, Job, JournalJob, TablesJob, Ticket};
+use clients::Clients;
+use effect::{ClientId, Effect, Input, Now};
+use limits::Buckets;
+pub use status::Metrics;
+use upkeep::Upkeep;
+use writes::Waiting;
+
+/// Entries in one apply: keeps a batch within some tens of milliseconds.
+const APPLY_ENTRIES_MAX: usize = 4_096;
+/// Hash jobs that may wait; beyond, a sign-in is refused with `busy`.
+const HASH_QUEUE_MAX: usize = 64;
+/// Questions under way at once; beyond, a read is refused with `busy`.
+const READS_MAX: usize = 4_096;
+
+/// What the configuration says that the node needs.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// This server's number.
+    pub server: ServerId,
+    /// Every server's client address, in the order of their numbers.
+    pub servers: Vec<(ServerId, SocketAddr)>,
+    /// From where plain text is accepted.
+    pub plaintext: Plaintext,
+    /// An address that counts as not loopback; for tests on one machine.
+    pub foreign_loopback: Option<IpAddr>,
+    /// Whether anybody may register.
+    pub registration: Registration,
+    /// Sends a second an account.
+    pub sends_per_s: u32,
+    /// Failed sign-ins a minute a name.
+    pub sign_in_fails_per_min: u32,
+    /// Client connections at once.
+    pub connections_max: usize,
+    /// Hash threads: so many hash jobs are handed out at once.
+    pub hash_threads: usize,
+}
+
+/// See the module's page.
+#[derive(Debug)]
+pub struct Node {
+    settings: Settings,
+    now: Now,
+    replication: Replication,
+    clients: Clients,
+    /// Requests that wait until the state is whole.
+    gate: VecDeque<(ClientId, u64, Request)>,
+    /// What the answers of jobs under way are for.
+    tasks: BTreeMap<Ticket, Task>,
+    next_ticket: u64,
+    /// Questions under way.
+    reads: usize,
+    /// Hash jobs that wait for a thread, and how many have one.
+    hash_queue: VecDeque<(Option<ClientId>, crate::work::HashJob)>,
+    hashing: usize,
+    /// Who waits for which entry, in the order of the log.
+    proposals: VecDeque<(Index, Waiting)>,
+    /// Committed entries that the tables thread has not got yet.
+    to_apply: VecDeque<Entry>,
+    applying: bool,
+    /// Up to here the tables' answers have been seen.
+    applied: Cursor,
+    /// When sessions last ended: an answer read from before that may show a dead session.
+    last_ending: Index,
+    sends: Buckets<UserId>,
+    users_asked: Buckets<UserId>,
+    name_fails: Buckets<String>,
+    address_fails: Buckets<IpAddr>,
+    upkeep: Upkeep,
+    /// Whether writes are taken and in how many copies, as clients were last told.
+    announced: Option<(bool, u32)>,
+    metrics: Metrics,
+    effects: VecDeque<Effect>,
+}
+
+/// What the answer of a job is for.
+#[derive(Debug)]
+enum Task {
+    /// The answer is the reply to this request.
+    Reply(ClientId, u64),
+    /// A sign-in.
+    SignIn(sign_in::SignInTask),
+    /// A write that is being prepared.
+    Write(writes::WriteTask),
+    /// The next page of events for a connection.
+    Backlog(ClientId),
+    /// An administrator's request.
+    Admin(admin::AdminTask),
+    /// What a crash left half done.
+    FollowUps,
+}
+
+impl Node {
+    /// A node over a replication machine that has just started; `applied` is where the tables stand.
+    pub fn new(settings: Settings, replication: Replication, applied: Cursor, now: Now) -> Node {
+        let sends = f64::from(settings.sends_per_s);
+        let fails = f64::from(settings.sign_in_fails_per_min);
+        Node {
+            now,
+            clients: Clients::default(),
+            gate: VecDeque::new(),
+            tasks: BTreeMap::new(),
+            next_ticket: 0,
+            reads: 0,
+            hash_queue: VecDeque::new(),
+            hashing: 0,
+            proposals: VecDeque::new(),
+            to_apply: VecDeque::new(),
+            applying: false,
+            applied,
+            last_ending: Index(0),
+            sends: Buckets::new(3.0 * sends, sends),
+            users_asked: Buckets::new(5.0, 5.0),
+            name_fails: Buckets::new(fails, fails / 60.0),
+            address_fails: Buckets::new(6.0 * fails, 6.0 * fails / 60.0),
+            upkeep: Upkeep::new(now.instant),
+            announced: None,
+            metrics: Metrics::default(),
+            effects: VecDeque::new(),
+            settings,
+            replication,
+        }
+    }
+
+    /// Takes one input.
+    pub fn handle(&mut self, input: Input, now: Now) {
+        self.now = now;
+        match input {
+            Input::ClientOpened(id, origin) => self.client_opened(id, origin),
+            Input::ClientTransport(id, transport) => self.client_transport(id, transport),
+            Input::ClientFrame(id, line) => self.client_frame(id, &line),
+            Input::ClientOverlong(id) => self.client_overlong(id),
+            Input::ClientBacklog(id, bytes) => self.client_backlog(id, bytes),
+            Input::ClientClosed(id) => self.client_closed(id),
+            Input::Done(done) => self.done(done),
+            Input::Timer => self.timer(),
+            Input::Stop => self.stop(),
+        }
+    }
+
+    /// What to do next; call until it says nothing, after all inputs of a turn.
+    pub fn next_effect(&mut self) -> Option<Effect> {
+        loop {
+            if let Some(effect) = self.effects.pop_front() {
+                return Some(effect);
+            }
+            if !self.advance() {
+                return None;
+            }
+        }
+    }
+
+    /// When to come back with [`Input::Timer`] if nothing happens before.
+    pub fn deadline(&self) -> Option<Instant> {
+        [self.clients.deadline(), self.upkeep.deadline()].into_iter().flatten().min()
+    }
+
+    /// Moves what can move between the machine's parts; says whether anything did.
+    fn advance(&mut self) -> bool {
+        match self.replication.next_effect() {
+            Some(replication::Effect::Append { hard_state, entries }) => {
+                self.run(Job::Journal(JournalJob::Append { hard_state, entries }));
+                return true;
+            }
+            Some(replication::Effect::Committed(entries)) => {
+                self.to_apply.extend(entries);
+                return true;
+            }
+            None => {}
+        }
+        if !self.applying && !self.to_apply.is_empty() {
+            let count = self.to_apply.len().min(APPLY_ENTRIES_MAX);
+            self.applying = true;
+            let entries = self.to_apply.drain(..count).collect();
+            self.run(Job::Tables(TablesJob::Apply(entries)));
+            return true;
+        }
+        self.announce_status() || self.finish_stop()
+    }
+
+    fn run(&mut self, job: Job) {
+        self.effects.push_back(Effect::Run(job));
+    }
+
+    fn ticket(&mut self, task: Task) -> Ticket {
+        let ticket = Ticket(self.next_ticket);
+        self.next_ticket += 1;
+        self.tasks.insert(ticket, task);
+        ticket
+    }
+
+    /// Whether the state holds everything that an earlier life acknowledged.
+    fn is_whole(&self) -> bool {
+        self.applied.index >= self.replication.opening().0
+    }
+
+    fn done(&mut self, done: Done) {
+        match done {
+            Done::Appended => self.replication.handle(replication::Input::Appended),
+            Done::Applied(applied) => self.applied(applied),
+            Done::Persisted(index) => self.persisted(index),
+            Done::Compacted => self.compacted(),
+            Done::Answered(ticket, answer, at) => self.answered(ticket, answer, at),
+            Done::BackedUp(ticket, result) => self.backed_up(ticket, result),
+            Done::Hashed(ticket, hash, entropy) => {
+                self.hash_slot_free();
+                self.hashed(ticket, hash, &entropy);
+            }
+            Done::Verified(ticket, right, entropy) => {
+                self.hash_slot_free();
+                self.verified(ticket, right, &entropy);
+            }
+        }
+    }
+
+    /// Entries were applied: answers first, then events, entry by entry.
+    fn applied(&mut self, applied: Vec<Applied>) {
+        self.applying = false;
+        let was_whole = self.is_whole();
+        self.upkeep.applied(applied.len(), self.now.instant);
+        for Applied { index, generation, outcome, notices } in applied {
+            self.applied = Cursor { generation, index: index.0 };
+            if self.proposals.front().is_some_and(|(at, _)| *at == index) {
+                let (_, waiting) = self.proposals.pop_front().expect("there is a front");
+                let outcome = outcome.expect("only operations are waited for");
+                self.complete(waiting, outcome);
+            }
+            for notice in notices {
+                self.notice(notice, self.applied);
+            }
+        }
+        if !was_whole && self.is_whole() {
+            self.became_whole();
+        }
+    }
+
+    /// From here on the state may be asked: opens the gate.
+    fn became_whole(&mut self) {
+        log::info!(
+            "became primary ballot={} in_sync={} cluster={}",
+            self.replication.ballot(),
+            self.replication.in_sync(),
+            self.replication.cluster()
+        );
+        let ticket = self.ticket(Task::FollowUps);
+        self.ask(ticket, crate::chat::query::Query::FollowUps);
+        for (client, id, request) in std::mem::take(&mut self.gate) {
+            self.submit(client, id, request);
+        }
+    }
+
+    /// Answers a request, unless its client is gone. Requests held behind it may go on.
+    fn answer(&mut self, client: ClientId, id: u64, line: Vec<u8>) {
+        let Some(entry) = self.clients.get_mut(client) else { return };
+        let Some(at) = entry.unanswered.iter().position(|other| *other == id) else { return };
+        entry.unanswered.swap_remove(at);
+        self.effects.push_back(Effect::Send { client, line, answers: true });
+    }
+
+    fn refuse(&mut self, client: ClientId, id: u64, error: impl Into<ErrorReply>) {
+        let line = holdfast_common::protocol::encode_error(Some(id), &error.into());
+        self.answer(client, id, line);
+    }
+}
+
+#[cfg(test)]
+mod tests;

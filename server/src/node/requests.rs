@@ -1,0 +1,281 @@
+//! From a line to a request under way: who may ask what, and in which order.
+
+use std::net::IpAddr;
+
+use holdfast_common::config::Plaintext;
+use holdfast_common::ids::{Cursor, UserId};
+use holdfast_common::protocol::{
+    ByeReason, ErrorCode, ErrorReply, Hello, HelloOk, LINE_BYTES_MAX, Limits, PING_S, PIPELINE_MAX,
+    PROTOCOL, PingOk, Reply, Request, RequestFrame, TEXT_BYTES_MAX, encode_error,
+};
+
+use super::clients::Stage;
+use super::effect::{ClientId, Effect, Origin, Transport};
+use super::{Node, READS_MAX, Task};
+use crate::chat::operation::Actor;
+use crate::chat::query::{Answer, Query};
+use crate::work::{Job, ReaderJob, Ticket};
+
+/// Clients come back after this many milliseconds when a queue was full.
+pub(super) const BUSY_AFTER_MS: u64 = 200;
+
+impl Node {
+    pub(super) fn client_opened(&mut self, id: ClientId, origin: Origin) {
+        log::debug!("{id} opened origin={origin:?}");
+        self.clients.open(id, origin, self.now.instant);
+        self.metrics.connections_opened += 1;
+        let full = self.clients.len() > self.settings.connections_max;
+        if self.upkeep.is_stopping() || (full && matches!(origin, Origin::Network(_))) {
+            // In the clear or not is not known yet, so nothing can be said: the client tries another.
+            self.close(id);
+        }
+    }
+
+    pub(super) fn client_transport(&mut self, id: ClientId, transport: Transport) {
+        let Some(client) = self.clients.get(id) else { return };
+        let Origin::Network(address) = client.origin else { return };
+        if transport == Transport::Plain && !self.plain_allowed(address.ip()) {
+            self.break_off(id, &ErrorReply::new(ErrorCode::TlsRequired));
+        }
+    }
+
+    fn plain_allowed(&self, address: IpAddr) -> bool {
+        let foreign = self.settings.foreign_loopback == Some(address);
+        match self.settings.plaintext {
+            Plaintext::Allow => true,
+            Plaintext::Loopback => address.to_canonical().is_loopback() && !foreign,
+            Plaintext::Never => false,
+        }
+    }
+
+    pub(super) fn client_closed(&mut self, id: ClientId) {
+        if self.clients.close(id).is_some() {
+            log::debug!("{id} closed");
+        }
+        self.hash_queue.retain(|(client, _)| *client != Some(id));
+        self.gate.retain(|(client, _, _)| *client != id);
+    }
+
+    pub(super) fn client_overlong(&mut self, id: ClientId) {
+        self.break_off(id, &ErrorReply::new(ErrorCode::TooLarge));
+    }
+
+    pub(super) fn client_frame(&mut self, id: ClientId, line: &[u8]) {
+        let now = self.now.instant;
+        let Some(client) = self.clients.get_mut(id) else { return };
+        client.heard = now;
+        let frame = match RequestFrame::parse(line) {
+            Ok(frame) if client.unanswered.contains(&frame.id) => {
+                let text = "field `id`: a request with that id is still unanswered";
+                return self.break_off(id, &ErrorReply::with_text(ErrorCode::BadRequest, text));
+            }
+            Ok(frame) => frame,
+            Err(error) => return self.break_off(id, &error),
+        };
+        client.unanswered.push(frame.id);
+        if client.origin == Origin::Administration {
+            return self.admin_request(id, &frame);
+        }
+        match frame.request() {
+            Ok(request) => self.submit(id, frame.id, request),
+            Err(error) => self.refuse(id, frame.id, error),
+        }
+    }
+
+    /// The line cannot be answered under an id, or the connection may not go on: say why, and close.
+    fn break_off(&mut self, id: ClientId, error: &ErrorReply) {
+        log::debug!("{id} broken off code={} text={:?}", error.code, error.text);
+        let line = encode_error(None, error);
+        self.effects.push_back(Effect::Send { client: id, line, answers: false });
+        self.close(id);
+    }
+
+    /// Closes a connection after everything queued for it is written.
+    pub(super) fn close(&mut self, id: ClientId) {
+        self.client_closed(id);
+        self.effects.push_back(Effect::Close(id));
+    }
+
+    /// Takes a request in its turn: it may have to wait for the state to be whole, for a sign-in before
+    /// it, or (a write) for a write before it that is being prepared.
+    pub(super) fn submit(&mut self, id: ClientId, request_id: u64, request: Request) {
+        let at_once = matches!(request, Request::Hello(_) | Request::Ping(_) | Request::Status(_));
+        if !at_once && !self.is_whole() {
+            self.gate.push_back((id, request_id, request));
+            return;
+        }
+        let Some(client) = self.clients.get_mut(id) else { return };
+        let behind_sign_in = matches!(client.stage, Stage::SigningIn);
+        let behind_write = is_write(&request) && (client.preparing || !client.held.is_empty());
+        if behind_sign_in || behind_write {
+            client.held.push_back((request_id, request));
+        } else {
+            self.start(id, request_id, request);
+        }
+    }
+
+    /// Lets held requests go on, as far as they can.
+    pub(super) fn release_held(&mut self, id: ClientId) {
+        while let Some(client) = self.clients.get_mut(id) {
+            let blocked = match client.held.front() {
+                None => return,
+                Some((_, request)) => {
+                    matches!(client.stage, Stage::SigningIn)
+                        || (client.preparing && is_write(request))
+                }
+            };
+            if blocked {
+                return;
+            }
+            if let Some((request_id, request)) = client.held.pop_front() {
+                self.start(id, request_id, request);
+            }
+        }
+    }
+
+    fn start(&mut self, id: ClientId, request_id: u64, request: Request) {
+        let Some(client) = self.clients.get(id) else { return };
+        let greeted = !matches!(client.stage, Stage::New);
+        let actor = client.signed_in().map(|signed_in| signed_in.actor);
+        match (request, actor) {
+            (Request::Hello(hello), _) => self.hello(id, request_id, &hello),
+            _ if !greeted => self.refuse(
+                id,
+                request_id,
+                ErrorReply::with_text(ErrorCode::BadRequest, "send `hello` first"),
+            ),
+            (Request::Ping(_), _) => {
+                let reply = Reply::Ping(PingOk { ts: self.now.wall_ms });
+                self.answer(id, request_id, reply.encode(request_id));
+            }
+            (Request::Status(_), _) => {
+                let reply = Reply::Status(self.status());
+                self.answer(id, request_id, reply.encode(request_id));
+            }
+            (Request::Register(_) | Request::Login(_) | Request::Resume(_), Some(_)) => self.refuse(
+                id,
+                request_id,
+                ErrorReply::with_text(ErrorCode::BadRequest, "already signed in here"),
+            ),
+            (Request::Register(register), None) => self.register(id, request_id, register),
+            (Request::Login(login), None) => self.login(id, request_id, login),
+            (Request::Resume(resume), None) => self.resume(id, request_id, &resume),
+            (_, None) => self.refuse(id, request_id, ErrorCode::Unauthorized),
+            (request, Some(actor)) if is_write(&request) => {
+                self.write(id, request_id, actor, request);
+            }
+            (request, Some(actor)) => self.read(id, request_id, actor, request),
+        }
+    }
+
+    fn hello(&mut self, id: ClientId, request_id: u64, hello: &Hello) {
+        if !hello.proto.contains(&PROTOCOL) {
+            return self.refuse(id, request_id, ErrorCode::Version);
+        }
+        let reply = HelloOk {
+            proto: PROTOCOL,
+            cluster: self.replication.cluster().to_string(),
+            limits: Limits { line: LINE_BYTES_MAX, text: TEXT_BYTES_MAX, pipeline: PIPELINE_MAX },
+            ping_s: PING_S,
+            status: self.status(),
+        };
+        if let Some(client) = self.clients.get_mut(id)
+            && matches!(client.stage, Stage::New)
+        {
+            client.stage = Stage::Greeted;
+        }
+        self.answer(id, request_id, Reply::Hello(reply).encode(request_id));
+    }
+
+    fn read(&mut self, id: ClientId, request_id: u64, actor: Actor, request: Request) {
+        let query = match request {
+            Request::Sessions(_) => Query::Sessions(actor),
+            Request::Users(users) => {
+                if let Err(wait) = self.users_asked.take(&actor.user, self.now.instant) {
+                    let after_ms = wait.as_millis().try_into().unwrap_or(u64::MAX);
+                    let error = ErrorReply::new(ErrorCode::RateLimited).after_ms(after_ms);
+                    return self.refuse(id, request_id, error);
+                }
+                Query::Users(users)
+            }
+            Request::Conversations(page) => Query::Conversations(actor.user, page),
+            Request::History(history) => Query::History(actor.user, history),
+            other => unreachable!("{} is no read", other.name()),
+        };
+        if self.reads >= READS_MAX {
+            let busy = ErrorReply::new(ErrorCode::Busy).after_ms(BUSY_AFTER_MS);
+            return self.refuse(id, request_id, busy);
+        }
+        let ticket = self.ticket(Task::Reply(id, request_id));
+        self.ask(ticket, query);
+    }
+
+    pub(super) fn ask(&mut self, ticket: Ticket, query: Query) {
+        self.reads += 1;
+        self.run(Job::Reader(ReaderJob::Query(ticket, query)));
+    }
+
+    pub(super) fn answered(&mut self, ticket: Ticket, answer: Answer, at: Cursor) {
+        self.reads -= 1;
+        let task = self.tasks.remove(&ticket).expect("each ticket is answered once");
+        match (task, answer) {
+            (Task::Reply(client, id), Answer::Reply(reply)) => {
+                self.answer(client, id, reply.encode(id));
+            }
+            (Task::Reply(client, id), Answer::Refused(error)) => self.refuse(client, id, error),
+            (Task::SignIn(task), answer) => self.sign_in_answered(task, answer, at),
+            (Task::Write(task), answer) => self.write_answered(task, answer),
+            (Task::Backlog(client), answer) => self.backlog_answered(client, answer),
+            (Task::Admin(task), answer) => self.admin_answered(task, answer),
+            (Task::FollowUps, Answer::FollowUps(operations)) => {
+                for operation in operations {
+                    self.propose_own(operation);
+                }
+            }
+            (task, answer) => unreachable!("{answer:?} is no answer to {task:?}"),
+        }
+    }
+
+    /// Closes a connection with a reason that its client can act on.
+    pub(super) fn say_bye(&mut self, id: ClientId, reason: ByeReason) {
+        log::debug!("{id} closing reason={reason:?}");
+        let bye = holdfast_common::protocol::ByeEvent { reason, elsewhere: None };
+        let event = holdfast_common::protocol::Ephemeral::Bye(bye);
+        let line = holdfast_common::protocol::encode_event(&event, None);
+        self.effects.push_back(Effect::Send { client: id, line, answers: false });
+        self.close(id);
+    }
+
+    /// Takes a token of the account's sends, or refuses.
+    pub(super) fn take_send(&mut self, user: UserId) -> Result<(), ErrorReply> {
+        self.sends.take(&user, self.now.instant).map_err(|wait| {
+            let after_ms = wait.as_millis().try_into().unwrap_or(u64::MAX);
+            ErrorReply::new(ErrorCode::RateLimited).after_ms(after_ms)
+        })
+    }
+}
+
+/// Whether an operation changes what is replicated, once signed in.
+fn is_write(request: &Request) -> bool {
+    match request {
+        Request::Logout(_)
+        | Request::Revoke(_)
+        | Request::Passwd(_)
+        | Request::DeleteAccount(_)
+        | Request::Send(_)
+        | Request::Read(_)
+        | Request::Delivered(_)
+        | Request::Edit(_)
+        | Request::Delete(_) => true,
+        Request::Hello(_)
+        | Request::Ping(_)
+        | Request::Status(_)
+        | Request::Register(_)
+        | Request::Login(_)
+        | Request::Resume(_)
+        | Request::Sessions(_)
+        | Request::Users(_)
+        | Request::Conversations(_)
+        | Request::History(_) => false,
+    }
+}

@@ -1,0 +1,164 @@
+//! What is done by the clock: silent clients, durable tables, day marks, erasing, and stopping.
+
+use std::time::{Duration, Instant};
+
+use holdfast_common::protocol::ByeReason;
+
+use super::Node;
+use super::effect::Effect;
+use crate::chat::operation::Operation;
+use crate::entry::Index;
+use crate::work::{Job, JournalJob, TablesJob};
+
+/// The tables are made durable this long after something was applied; it bounds how much is applied
+/// again after a crash.
+const PERSIST_AFTER: Duration = Duration::from_secs(5);
+/// Or after this many entries, if that is sooner.
+const PERSIST_ENTRIES: usize = 20_000;
+/// A day mark is logged after this much running time since the last one.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// Deleted texts leave the files within 24 hours; half of that leaves room for the work itself.
+const ERASE_AFTER: Duration = Duration::from_secs(12 * 60 * 60);
+/// A stopping server waits this long for what is under way, so that it ends within five seconds.
+const STOP_WITHIN: Duration = Duration::from_secs(4);
+
+/// How far stopping has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stopping {
+    /// Writes under way are still answered.
+    Draining { until: Instant },
+    /// Clients are sent away; the tables are being made durable.
+    Persisting,
+    /// All is done.
+    Done,
+}
+
+/// The clocks, and what runs by them.
+#[derive(Debug)]
+pub(super) struct Upkeep {
+    dirty_since: Option<Instant>,
+    dirty_entries: usize,
+    persisting: bool,
+    day_mark_at: Instant,
+    erase_at: Option<Instant>,
+    /// Compacted: the journal's old segments go with the next persist.
+    erasing: bool,
+    stopping: Option<Stopping>,
+}
+
+impl Upkeep {
+    pub(super) fn new(now: Instant) -> Upkeep {
+        Upkeep {
+            dirty_since: None,
+            dirty_entries: 0,
+            persisting: false,
+            day_mark_at: now + DAY,
+            erase_at: None,
+            erasing: false,
+            stopping: None,
+        }
+    }
+
+    pub(super) fn applied(&mut self, entries: usize, now: Instant) {
+        self.dirty_since.get_or_insert(now);
+        self.dirty_entries += entries;
+    }
+
+    pub(super) fn erasable(&mut self, now: Instant) {
+        self.erase_at.get_or_insert(now + ERASE_AFTER);
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.is_some()
+    }
+
+    fn persist_at(&self) -> Option<Instant> {
+        if self.persisting {
+            return None;
+        }
+        let full = self.dirty_entries >= PERSIST_ENTRIES;
+        self.dirty_since.map(|since| if full { since } else { since + PERSIST_AFTER })
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let stop_at = match self.stopping {
+            Some(Stopping::Draining { until }) => Some(until),
+            Some(Stopping::Persisting | Stopping::Done) | None => None,
+        };
+        [self.persist_at(), Some(self.day_mark_at), self.erase_at, stop_at]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+}
+
+impl Node {
+    pub(super) fn timer(&mut self) {
+        let now = self.now.instant;
+        while let Some(client) = self.clients.next_expired(now) {
+            self.say_bye(client, ByeReason::Idle);
+        }
+        if self.upkeep.persist_at().is_some_and(|at| at <= now) {
+            self.persist();
+        }
+        if self.upkeep.day_mark_at <= now {
+            self.upkeep.day_mark_at = now + DAY;
+            self.propose_own(Operation::DayMark);
+        }
+        if self.upkeep.erase_at.is_some_and(|at| at <= now) {
+            self.upkeep.erase_at = None;
+            self.run(Job::Tables(TablesJob::Compact));
+        }
+    }
+
+    fn persist(&mut self) {
+        self.upkeep.persisting = true;
+        self.upkeep.dirty_since = None;
+        self.upkeep.dirty_entries = 0;
+        self.run(Job::Tables(TablesJob::Persist));
+    }
+
+    pub(super) fn persisted(&mut self, index: Index) {
+        self.upkeep.persisting = false;
+        let erase = std::mem::take(&mut self.upkeep.erasing);
+        self.run(Job::Journal(JournalJob::Release { below: index.next(), erase }));
+        if self.upkeep.stopping == Some(Stopping::Persisting) {
+            self.upkeep.stopping = Some(Stopping::Done);
+            self.effects.push_back(Effect::Stopped);
+        }
+    }
+
+    /// The tables are rid of what was deleted; the journal follows once they are durable.
+    pub(super) fn compacted(&mut self) {
+        self.upkeep.erasing = true;
+        self.upkeep.dirty_since.get_or_insert(self.now.instant);
+    }
+
+    pub(super) fn stop(&mut self) {
+        if self.upkeep.stopping.is_none() {
+            log::info!("stopping connections={}", self.clients.len());
+            let until = self.now.instant + STOP_WITHIN;
+            self.upkeep.stopping = Some(Stopping::Draining { until });
+        }
+    }
+
+    /// Goes on stopping when what is under way has been answered; says whether it did.
+    pub(super) fn finish_stop(&mut self) -> bool {
+        let Some(Stopping::Draining { until }) = self.upkeep.stopping else { return false };
+        let idle = self.proposals.is_empty()
+            && self.to_apply.is_empty()
+            && !self.applying
+            && self.replication.is_idle();
+        if !idle && self.now.instant < until {
+            return false;
+        }
+        self.upkeep.stopping = Some(Stopping::Persisting);
+        for client in self.clients.ids().collect::<Vec<_>>() {
+            self.say_bye(client, ByeReason::Stopping);
+        }
+        if !self.upkeep.persisting {
+            self.persist();
+        }
+        true
+    }
+}

@@ -1,0 +1,395 @@
+//! Writes of a signed-in connection: preparing them (names into ids, passwords verified), proposing
+//! them in the order sent, and answering them when their entry was applied.
+
+use holdfast_common::ids::{SessionId, Txn};
+use holdfast_common::protocol::{
+    DeleteAccount, EditOk, Empty, ErrorCode, ErrorReply, Passwd, Reply, Request, Revoke,
+    RevokeTarget, Send, SendOk, SignedInOk, Target, check_password, check_text,
+};
+use zeroize::Zeroizing;
+
+use super::effect::ClientId;
+use super::requests::BUSY_AFTER_MS;
+use super::sign_in::Again;
+use super::{Node, Task};
+use crate::chat::operation::{
+    Actor, Operation, Outcome, Recipient, Stamped, Success, send_digest,
+};
+use crate::chat::query::{Account, Answer, Query, RecipientAnswer};
+use crate::work::HashJob;
+
+/// A request whose entry is in the log.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) client: ClientId,
+    pub(super) id: u64,
+    pub(super) then: Then,
+}
+
+/// What its outcome is for.
+#[derive(Debug)]
+pub(super) enum Then {
+    /// Nothing: the server's own operation.
+    Nobody,
+    /// The connection is signed in, with this token.
+    SignIn { session: SessionId, token: String, dup: bool, again: Again },
+    /// The connection is no longer signed in.
+    Logout,
+    /// The reply follows from the outcome.
+    Reply,
+    /// A write whose password is verified again if it changed meanwhile.
+    Passwd(Actor, Passwd),
+    /// The same.
+    DeleteAccount(Actor, DeleteAccount),
+    /// An administrator's request.
+    Admin(&'static str),
+}
+
+/// A write that is being prepared.
+#[derive(Debug)]
+pub(super) struct WriteTask {
+    client: ClientId,
+    id: u64,
+    actor: Actor,
+    step: WriteStep,
+}
+
+/// What its next answer is for.
+#[derive(Debug)]
+pub(super) enum WriteStep {
+    /// Who a message goes to.
+    Recipient { text: String, txn: Txn, digest: [u8; 16] },
+    /// All sessions but the own.
+    Others,
+    /// The account whose password is to be verified.
+    Account(Checked),
+    /// Its password.
+    Verify(Checked, Account),
+    /// The hash of the new password.
+    Hash(Passwd, Account),
+}
+
+/// A write that needs the password.
+#[derive(Debug)]
+pub(super) enum Checked {
+    Passwd(Passwd),
+    DeleteAccount(DeleteAccount),
+}
+
+impl Checked {
+    fn password(&self) -> Zeroizing<String> {
+        Zeroizing::new(match self {
+            Checked::Passwd(passwd) => passwd.old.clone(),
+            Checked::DeleteAccount(delete) => delete.pass.clone(),
+        })
+    }
+}
+
+impl Node {
+    pub(super) fn write(&mut self, client: ClientId, id: u64, actor: Actor, request: Request) {
+        let then = Then::Reply;
+        let operation = match request {
+            Request::Send(send) => return self.send(client, id, actor, send),
+            Request::Passwd(passwd) => {
+                return self.passwd(client, id, actor, passwd);
+            }
+            Request::DeleteAccount(delete) => {
+                return self.check_password_first(client, id, actor, Checked::DeleteAccount(delete));
+            }
+            Request::Revoke(Revoke { session: RevokeTarget::Others }) => {
+                let step = WriteStep::Others;
+                return self.prepare(client, id, actor, step, Query::OtherSessions(actor));
+            }
+            Request::Revoke(Revoke { session: RevokeTarget::Session(session) }) => {
+                Operation::Revoke { actor, sessions: vec![session] }
+            }
+            Request::Logout(_) => {
+                let then = Then::Logout;
+                return self.propose(Operation::Logout { actor }, Waiting { client, id, then });
+            }
+            Request::Read(mark) => Operation::Read { actor, conv: mark.conv, upto: mark.upto },
+            Request::Delivered(mark) => {
+                Operation::Delivered { actor, conv: mark.conv, upto: mark.upto }
+            }
+            Request::Edit(edit) => {
+                if let Err(broken) = check_text(&edit.text) {
+                    return self.refuse(client, id, broken);
+                }
+                if let Err(error) = self.take_send(actor.user) {
+                    return self.refuse(client, id, error);
+                }
+                let holdfast_common::protocol::Edit { conv, seq, text, txn } = edit;
+                Operation::Edit { actor, conv, seq, text, txn }
+            }
+            Request::Delete(delete) => {
+                if let Err(error) = self.take_send(actor.user) {
+                    return self.refuse(client, id, error);
+                }
+                let holdfast_common::protocol::Delete { conv, seq, scope, txn } = delete;
+                Operation::Delete { actor, conv, seq, scope, txn }
+            }
+            other => unreachable!("{} is no write", other.name()),
+        };
+        self.propose(operation, Waiting { client, id, then });
+    }
+
+    fn send(&mut self, client: ClientId, id: u64, actor: Actor, send: Send) {
+        if let Err(broken) = check_text(&send.text) {
+            return self.refuse(client, id, broken);
+        }
+        if let Err(error) = self.take_send(actor.user) {
+            return self.refuse(client, id, error);
+        }
+        let digest = send_digest(&send.to, &send.text);
+        let Send { to, text, txn } = send;
+        match to {
+            Target::Conversation(conv) => {
+                let to = Recipient::Conversation(conv);
+                let operation = Operation::Send { actor, to, text, txn, digest };
+                self.propose(operation, Waiting { client, id, then: Then::Reply });
+            }
+            Target::User(name) => {
+                let step = WriteStep::Recipient { text, txn, digest };
+                let query = Query::Recipient { user: actor.user, to: name, txn, digest };
+                self.prepare(client, id, actor, step, query);
+            }
+        }
+    }
+
+    fn passwd(&mut self, client: ClientId, id: u64, actor: Actor, passwd: Passwd) {
+        let signed_in = self.clients.get(client).and_then(|client| client.signed_in());
+        let name = signed_in.map_or("", |signed_in| signed_in.name.as_str());
+        match check_password(name, &passwd.new) {
+            Err(broken) => self.refuse(client, id, broken),
+            Ok(()) => self.check_password_first(client, id, actor, Checked::Passwd(passwd)),
+        }
+    }
+
+    fn check_password_first(
+        &mut self,
+        client: ClientId,
+        id: u64,
+        actor: Actor,
+        checked: Checked,
+    ) {
+        let step = WriteStep::Account(checked);
+        self.prepare(client, id, actor, step, Query::AccountById(actor.user));
+    }
+
+    fn prepare(
+        &mut self,
+        client: ClientId,
+        id: u64,
+        actor: Actor,
+        step: WriteStep,
+        query: Query,
+    ) {
+        if let Some(client) = self.clients.get_mut(client) {
+            client.preparing = true;
+        }
+        let ticket = self.ticket(Task::Write(WriteTask { client, id, actor, step }));
+        self.ask(ticket, query);
+    }
+
+    /// The write is proposed or refused: the next one may go on.
+    fn prepared(&mut self, client: ClientId) {
+        if let Some(client) = self.clients.get_mut(client) {
+            client.preparing = false;
+        }
+        self.release_held(client);
+    }
+
+    fn prepared_refused(&mut self, client: ClientId, id: u64, error: impl Into<ErrorReply>) {
+        self.refuse(client, id, error);
+        self.prepared(client);
+    }
+
+    fn prepared_propose(&mut self, operation: Operation, waiting: Waiting) {
+        let client = waiting.client;
+        self.propose(operation, waiting);
+        self.prepared(client);
+    }
+
+    pub(super) fn write_answered(&mut self, task: WriteTask, answer: Answer) {
+        let WriteTask { client, id, actor, step } = task;
+        if self.clients.get(client).is_none() {
+            return;
+        }
+        match (step, answer) {
+            (WriteStep::Recipient { text, txn, digest }, Answer::Recipient(found)) => match found {
+                RecipientAnswer::User(user) => {
+                    let to = Recipient::User(user);
+                    let operation = Operation::Send { actor, to, text, txn, digest };
+                    let waiting = Waiting { client, id, then: Then::Reply };
+                    self.prepared_propose(operation, waiting);
+                }
+                RecipientAnswer::Answered(success) => {
+                    self.reply_success(client, id, success);
+                    self.prepared(client);
+                }
+                RecipientAnswer::Refused(code) => self.prepared_refused(client, id, code),
+            },
+            (WriteStep::Others, Answer::Sessions(sessions)) => {
+                let waiting = Waiting { client, id, then: Then::Reply };
+                self.prepared_propose(Operation::Revoke { actor, sessions }, waiting);
+            }
+            (WriteStep::Account(_), Answer::Account(None)) => {
+                self.prepared_refused(client, id, ErrorCode::Unauthorized);
+            }
+            (WriteStep::Account(checked), Answer::Account(Some(account))) => {
+                if let Err(error) = self.take_sign_in(client, &account.name) {
+                    return self.prepared_refused(client, id, error);
+                }
+                let password = checked.password();
+                let hash = Some(account.password_hash.clone());
+                let step = WriteStep::Verify(checked, account);
+                self.write_hash(WriteTask { client, id, actor, step }, |ticket| {
+                    HashJob::Verify(ticket, password, hash)
+                });
+            }
+            (step, answer) => unreachable!("{answer:?} is no answer to {step:?}"),
+        }
+    }
+
+    fn write_hash(
+        &mut self,
+        task: WriteTask,
+        job: impl FnOnce(crate::work::Ticket) -> HashJob,
+    ) {
+        let (client, id) = (task.client, task.id);
+        let ticket = self.ticket(Task::Write(task));
+        if self.hash(Some(client), job(ticket)).is_err() {
+            self.tasks.remove(&ticket);
+            let busy = ErrorReply::new(ErrorCode::Busy).after_ms(BUSY_AFTER_MS);
+            self.prepared_refused(client, id, busy);
+        }
+    }
+
+    pub(super) fn write_verified(&mut self, task: WriteTask, right: bool) {
+        let WriteTask { client, id, actor, step } = task;
+        let WriteStep::Verify(checked, account) = step else {
+            unreachable!("{step:?} verifies nothing")
+        };
+        if self.clients.get(client).is_none() {
+            return;
+        }
+        if !right {
+            self.audit_failure(client, "password check", &account.name);
+            return self.prepared_refused(client, id, ErrorCode::WrongCredentials);
+        }
+        self.give_back_sign_in(client, &account.name);
+        match checked {
+            Checked::Passwd(passwd) => {
+                let password = Zeroizing::new(passwd.new.clone());
+                let step = WriteStep::Hash(passwd, account);
+                self.write_hash(WriteTask { client, id, actor, step }, |ticket| {
+                    HashJob::Hash(ticket, password)
+                });
+            }
+            Checked::DeleteAccount(delete) => {
+                let operation = Operation::DeleteAccount { actor, revision: account.revision };
+                let then = Then::DeleteAccount(actor, delete);
+                self.prepared_propose(operation, Waiting { client, id, then });
+            }
+        }
+    }
+
+    pub(super) fn write_hashed(&mut self, task: WriteTask, password_hash: String) {
+        let WriteTask { client, id, actor, step } = task;
+        let WriteStep::Hash(passwd, account) = step else {
+            unreachable!("{step:?} hashes nothing")
+        };
+        let revision = account.revision;
+        let operation = Operation::ChangePassword { actor, revision, password_hash };
+        let then = Then::Passwd(actor, passwd);
+        self.prepared_propose(operation, Waiting { client, id, then });
+    }
+
+    /// Puts an operation into the log, stamped with this server's time.
+    pub(super) fn propose(&mut self, operation: Operation, waiting: Waiting) {
+        if self.upkeep.is_stopping() {
+            let stopping = ErrorReply::with_text(
+                ErrorCode::NoPrimary,
+                "this server is stopping; nothing was done",
+            );
+            return self.proposal_refused(waiting, stopping.after_ms(BUSY_AFTER_MS));
+        }
+        let stamped = Stamped { ts_ms: self.now.wall_ms, operation };
+        match self.replication.propose(stamped.encode()) {
+            Ok(index) => self.proposals.push_back((index, waiting)),
+            Err(crate::replication::Busy) => {
+                let busy = ErrorReply::new(ErrorCode::Busy).after_ms(BUSY_AFTER_MS);
+                self.proposal_refused(waiting, busy);
+            }
+        }
+    }
+
+    fn proposal_refused(&mut self, waiting: Waiting, error: ErrorReply) {
+        let Waiting { client, id, then } = waiting;
+        match then {
+            Then::SignIn { .. } => self.sign_in_refused(client, id, error),
+            Then::Nobody => log::warn!("own operation not taken: {}", error.text),
+            _ => self.refuse(client, id, error),
+        }
+    }
+
+    /// The server's own operation: follow-ups, day marks.
+    pub(super) fn propose_own(&mut self, operation: Operation) {
+        let nobody = Waiting { client: ClientId(u64::MAX), id: 0, then: Then::Nobody };
+        self.propose(operation, nobody);
+    }
+
+    /// The entry of a request was applied: answer it.
+    pub(super) fn complete(&mut self, waiting: Waiting, outcome: Outcome) {
+        self.metrics.writes += 1;
+        let Waiting { client, id, then } = waiting;
+        match (then, outcome) {
+            (Then::Nobody, _) => {}
+            (Then::SignIn { session, token, dup, .. }, Outcome::Done(success)) => {
+                let Success::SignedIn { user, name } = success else {
+                    unreachable!("a sign-in yields a session, not {success:?}")
+                };
+                let cur = self.applied;
+                let ok = SignedInOk { user: name, token, cur, dup };
+                self.session_made(client, id, Actor { user, session }, ok);
+            }
+            (Then::SignIn { again, .. }, Outcome::Stale) => self.sign_in_again(client, id, again),
+            (Then::SignIn { .. }, Outcome::Refused(code)) => {
+                self.sign_in_refused(client, id, code);
+            }
+            (Then::Logout, Outcome::Done(_)) => {
+                self.clients.leave(client);
+                self.answer(client, id, Reply::Logout(Empty {}).encode(id));
+            }
+            (Then::Passwd(actor, passwd), Outcome::Stale) => {
+                self.check_password_first(client, id, actor, Checked::Passwd(passwd));
+            }
+            (Then::DeleteAccount(actor, delete), Outcome::Stale) => {
+                self.check_password_first(client, id, actor, Checked::DeleteAccount(delete));
+            }
+            (Then::Admin(what), outcome) => self.admin_complete(client, id, what, outcome),
+            (_, Outcome::Done(success)) => self.reply_success(client, id, success),
+            (_, Outcome::Refused(code)) => self.refuse(client, id, code),
+            (then, Outcome::Stale) => unreachable!("{then:?} verified nothing"),
+        }
+    }
+
+    fn reply_success(&mut self, client: ClientId, id: u64, success: Success) {
+        let reply = match success {
+            Success::Plain => Reply::Read(Empty {}),
+            Success::Sent { conv, seq, ts_ms, dup } => Reply::Send(SendOk {
+                conv,
+                seq,
+                ts: ts_ms,
+                copies: self.copies(),
+                of: self.of(),
+                dup,
+            }),
+            Success::Edited { ts_ms } => Reply::Edit(EditOk { ts: ts_ms }),
+            other @ (Success::SignedIn { .. } | Success::Verified { .. }) => {
+                unreachable!("{other:?} answers no write of a connection")
+            }
+        };
+        self.answer(client, id, reply.encode(id));
+    }
+}

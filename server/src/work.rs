@@ -1,0 +1,129 @@
+//! The slow things: what the node hands to a thread, and what comes back.
+//!
+//! Owns: [`Job`], [`Done`] and the functions that turn one into the other, one worker for each kind of
+//! resource. Driven by: `reactor::workers` on real threads; the simulator in line. Invariants: a job
+//! holds everything it needs and a result everything it found, randomness included; on which thread it
+//! ran cannot be seen. Does not: start threads, or decide what to do next.
+
+use std::path::PathBuf;
+
+use holdfast_common::ids::Cursor;
+use zeroize::Zeroizing;
+
+use crate::chat::operation::Applied;
+use crate::chat::query::{Answer, Query};
+use crate::entry::{Entry, HardState, Index};
+
+mod hashing;
+mod storage;
+
+pub use hashing::Hasher;
+pub use storage::{JournalWorker, ReaderWorker, TablesWorker};
+
+/// Ties a job's result to what it was for. Made by the node, never used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// Random bytes that a hash job brings back: a session's id (16) and its token (32).
+#[derive(Clone)]
+pub struct Entropy(pub [u8; 48]);
+
+impl std::fmt::Debug for Entropy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Entropy(..)")
+    }
+}
+
+/// Something slow, by the thread that does it.
+#[derive(Debug)]
+pub enum Job {
+    /// On the journal thread.
+    Journal(JournalJob),
+    /// On the tables thread.
+    Tables(TablesJob),
+    /// On a reader thread.
+    Reader(ReaderJob),
+    /// On a hash thread; the queue is bounded by the node.
+    Hash(HashJob),
+}
+
+/// What the journal thread does.
+#[derive(Debug)]
+pub enum JournalJob {
+    /// Write and sync entries: [`Done::Appended`].
+    Append {
+        /// The hard state that goes with them.
+        hard_state: HardState,
+        /// The entries.
+        entries: Vec<Entry>,
+    },
+    /// Drop segments that the tables have made durable: no answer.
+    Release {
+        /// Entries below this index are in the tables for good.
+        below: Index,
+        /// Drop them however few they are, and begin a new segment: deleted texts are in them.
+        erase: bool,
+    },
+}
+
+/// What the tables thread does.
+#[derive(Debug)]
+pub enum TablesJob {
+    /// Apply committed entries: [`Done::Applied`].
+    Apply(Vec<Entry>),
+    /// Make everything applied durable: [`Done::Persisted`].
+    Persist,
+    /// Rid the tables of what was deleted: [`Done::Compacted`].
+    Compact,
+}
+
+/// What a reader thread does.
+#[derive(Debug)]
+pub enum ReaderJob {
+    /// Answer a question: [`Done::Answered`].
+    Query(Ticket, Query),
+    /// Write a consistent copy of everything to a new file: [`Done::BackedUp`].
+    Backup(Ticket, PathBuf),
+}
+
+/// What a hash thread does.
+#[derive(Debug)]
+pub enum HashJob {
+    /// Hash a new password: [`Done::Hashed`].
+    Hash(Ticket, Zeroizing<String>),
+    /// Verify a password against a hash; without one (there is no such account) against a fixed hash
+    /// of the same cost, so that the answer takes as long: [`Done::Verified`].
+    Verify(Ticket, Zeroizing<String>, Option<String>),
+}
+
+/// What a job found.
+#[derive(Debug)]
+pub enum Done {
+    /// The append in flight is durable.
+    Appended,
+    /// The entries are applied, in order.
+    Applied(Vec<Applied>),
+    /// Everything up to this index survives a loss of power without the journal.
+    Persisted(Index),
+    /// What was deleted before is gone from the tables' files.
+    Compacted,
+    /// The answer, and the place of the view that it was read from.
+    Answered(Ticket, Answer, Cursor),
+    /// The copy is made, or the sentence that says why not.
+    BackedUp(Ticket, Result<BackedUp, String>),
+    /// The hash of a new password.
+    Hashed(Ticket, String, Entropy),
+    /// Whether the password is the one.
+    Verified(Ticket, bool, Entropy),
+}
+
+/// A copy that was made.
+#[derive(Debug, Clone, Copy)]
+pub struct BackedUp {
+    /// The index that it stands at.
+    pub index: Index,
+    /// How many rows it holds.
+    pub rows: u64,
+    /// How large it is.
+    pub bytes: u64,
+}
