@@ -206,7 +206,7 @@ pub enum Operation {
 }
 
 /// What became of one operation; part of what all servers must agree on.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub enum Outcome {
     /// It was done.
     Done(Success),
@@ -218,7 +218,7 @@ pub enum Outcome {
 }
 
 /// What an operation yielded.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub enum Success {
     /// Nothing to tell beyond that.
     Plain,
@@ -265,6 +265,28 @@ pub enum Ending {
     Deleted,
 }
 
+/// Which sessions of an account ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    /// Every one.
+    All,
+    /// Every one but this.
+    AllBut(SessionId),
+    /// These.
+    These(Vec<SessionId>),
+}
+
+impl Ended {
+    /// Whether `session` is over.
+    pub fn contains(&self, session: SessionId) -> bool {
+        match self {
+            Ended::All => true,
+            Ended::AllBut(kept) => *kept != session,
+            Ended::These(ended) => ended.contains(&session),
+        }
+    }
+}
+
 /// What the rest of the server must be told after an entry was applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
@@ -281,7 +303,7 @@ pub enum Notice {
         /// Whose.
         user: UserId,
         /// Which.
-        sessions: Vec<SessionId>,
+        sessions: Ended,
         /// Why.
         reason: Ending,
     },

@@ -5,12 +5,17 @@
 //! longer than the protocol allows; what is deleted, or written by an account that is gone, has no
 //! text. Does not: write, or know who is connected.
 
-use holdfast_common::ids::{Cursor, Txn, UserId};
-use holdfast_common::protocol::{Conversations, ErrorReply, History, Reply, Users};
+use holdfast_common::ids::{Cursor, SessionId, Txn, UserId};
+use holdfast_common::protocol::{Conversations, ErrorCode, ErrorReply, History, Reply, Users};
 
-use super::operation::{Actor, Operation};
+use super::operation::{Actor, Operation, Success};
 use crate::entry::Index;
-use crate::tables::{Fault, Read};
+
+mod accounts;
+mod backlog;
+mod messages;
+
+pub use accounts::answer;
 
 /// A question to the rows.
 #[derive(Debug, Clone)]
@@ -74,7 +79,7 @@ pub enum Answer {
     /// Where a message goes.
     Recipient(RecipientAnswer),
     /// Sessions.
-    Sessions(Vec<holdfast_common::ids::SessionId>),
+    Sessions(Vec<SessionId>),
     /// The request's own reply.
     Reply(Reply),
     /// The request is refused.
@@ -133,16 +138,7 @@ pub enum RecipientAnswer {
     /// To this account.
     User(UserId),
     /// The txn was answered before, with this.
-    Answered(super::operation::Success),
+    Answered(Success),
     /// It cannot go: `no_such_user`, or `txn_conflict`.
-    Refused(holdfast_common::protocol::ErrorCode),
-}
-
-/// Answers `query` from `rows`; with it goes the place (generation and applied index) of the view.
-///
-/// # Errors
-/// [`Fault`] when the rows cannot be read.
-pub fn answer(rows: &dyn Read, query: &Query) -> Result<(Answer, Cursor), Fault> {
-    let _ = (rows, query);
-    todo!()
+    Refused(ErrorCode),
 }

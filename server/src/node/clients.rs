@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use holdfast_common::ids::{Cursor, SessionId, UserId};
+use holdfast_common::ids::{Cursor, UserId};
 use holdfast_common::protocol::{HELLO_S_MAX, Request, SIGN_IN_S_MAX, SILENCE_S_MAX};
 
 use super::effect::{ClientId, Origin};
@@ -177,15 +177,6 @@ impl Clients {
     /// The signed-in connections of an account.
     pub(super) fn of_user(&self, user: UserId) -> &[ClientId] {
         self.by_user.get(&user).map_or(&[], Vec::as_slice)
-    }
-
-    /// The connections of one session.
-    pub(super) fn of_session(&self, user: UserId, session: SessionId) -> Vec<ClientId> {
-        let of_session = |id: &ClientId| {
-            let signed_in = self.clients.get(id).and_then(Client::signed_in);
-            signed_in.is_some_and(|signed_in| signed_in.actor.session == session)
-        };
-        self.of_user(user).iter().copied().filter(of_session).collect()
     }
 
     /// When the next timer may end.

@@ -1,12 +1,12 @@
 //! Events on their way to connections: live ones as they are applied, missed ones page by page.
 
-use holdfast_common::ids::{Cursor, SessionId, UserId};
+use holdfast_common::ids::{Cursor, UserId};
 use holdfast_common::protocol::{ByeReason, Durable, encode_event};
 
 use super::clients::Feed;
 use super::effect::{ClientId, Effect};
 use super::{Node, Task};
-use crate::chat::operation::{Ending, Notice};
+use crate::chat::operation::{Ended, Ending, Notice};
 use crate::chat::query::{Answer, Query};
 use crate::entry::Index;
 
@@ -50,7 +50,7 @@ impl Node {
     fn sessions_ended(
         &mut self,
         user: UserId,
-        sessions: &[SessionId],
+        sessions: &Ended,
         reason: Ending,
         at: Cursor,
     ) {
@@ -59,8 +59,9 @@ impl Node {
             Ending::LoggedOut | Ending::Revoked => ByeReason::Revoked,
             Ending::Deleted => ByeReason::Deleted,
         };
-        for session in sessions {
-            for client in self.clients.of_session(user, *session) {
+        for client in self.clients.of_user(user).to_vec() {
+            let signed_in = self.clients.get(client).and_then(|client| client.signed_in());
+            if signed_in.is_some_and(|signed_in| sessions.contains(signed_in.actor.session)) {
                 self.say_bye(client, bye);
             }
         }

@@ -5,11 +5,18 @@
 //! a crash rolls back to some batch at or after the last `persist`, never to a part of one; a view
 //! never changes. Does not: know what a row means (`chat` and `schema` do), nor sync by itself.
 
+mod disk;
+mod memory;
+pub mod snapshot;
+
 use std::ops::ControlFlow;
+
+pub use disk::DiskRows;
+pub use memory::MemoryRows;
 
 /// The rows cannot be read or written: the process ends, a restart is the repair.
 #[derive(Debug, thiserror::Error)]
-#[error("tables: {doing}")]
+#[error("tables: {doing}: {source}")]
 pub struct Fault {
     /// What was being done.
     pub doing: &'static str,
@@ -54,10 +61,16 @@ pub trait Read {
 /// One change: the key, and its new value or `None` to remove the row.
 pub type Write = (Vec<u8>, Option<Vec<u8>>);
 
+/// Where readers on any thread get their views; they never wait for the writer.
+pub trait Views: Send + Sync {
+    /// The rows as they are now.
+    fn view(&self) -> Box<dyn Read + Send>;
+}
+
 /// The writer's door: there is exactly one for each store, on the tables thread.
 pub trait Rows: Read + Send {
-    /// The rows as they are now, for a reader on any thread.
-    fn view(&self) -> Box<dyn Read + Send>;
+    /// The readers' door.
+    fn views(&self) -> Box<dyn Views>;
 
     /// Writes a batch whole. No key stands in it twice.
     ///
@@ -70,4 +83,10 @@ pub trait Rows: Read + Send {
     /// # Errors
     /// [`Fault`]; it is never tried again.
     fn persist(&mut self) -> Result<(), Fault>;
+
+    /// Returns when nothing that was overwritten or removed before is in the files any more.
+    ///
+    /// # Errors
+    /// [`Fault`]
+    fn compact(&mut self) -> Result<(), Fault>;
 }

@@ -1,0 +1,184 @@
+//! Accounts and their sessions.
+
+use holdfast_common::ids::{ConversationId, SessionId, Txn, UserId};
+use holdfast_common::protocol::ErrorCode;
+
+use super::{Refusal, Ruled, Step, refuse, ruled};
+use crate::chat::operation::{Actor, Ended, Ending, NewSession, Notice, Operation, Success};
+use crate::chat::schema::{
+    Erasure, SessionRow, UserRow, erasure_key, name_key, number_at, registration_index_key,
+    registration_key, session_key, sessions_of, token_key, user_key,
+};
+use crate::tables::Fault;
+
+impl Step<'_, '_> {
+    pub(super) fn register(
+        &mut self,
+        ts_ms: u64,
+        name: String,
+        password_hash: String,
+        session: Option<NewSession>,
+        txn: Txn,
+    ) -> Ruled<Success> {
+        let registration = registration_key(&name, [0], txn);
+        if self.batch.has(&registration)? || self.batch.has(&name_key(&name))? {
+            // The name was free when it was looked up: what stands there now, perhaps this very
+            // registration repeated, is for the accepting server to find out.
+            return Ok(Err(Refusal::Stale));
+        }
+        let user = UserId(self.batch.meta.next_user);
+        self.batch.meta.next_user += 1;
+        let row = UserRow { name: name.clone(), password_hash, revision: 1 };
+        self.batch.put(user_key(user), &row);
+        self.batch.put(name_key(&name), &user);
+        self.batch.put(registration_index_key(self.entry.index), &registration);
+        self.batch.put(registration, &user);
+        if let Some(session) = session {
+            self.add_session(ts_ms, user, session, Some(txn));
+        }
+        Ok(Ok(Success::SignedIn { user, name }))
+    }
+
+    pub(super) fn sign_in(
+        &mut self,
+        ts_ms: u64,
+        user: UserId,
+        revision: u64,
+        session: NewSession,
+        replaces: Option<Txn>,
+    ) -> Ruled<Success> {
+        let Some(row) = self.batch.row::<UserRow>(&user_key(user))? else {
+            return Ok(Err(Refusal::Stale));
+        };
+        if row.revision != revision {
+            return Ok(Err(Refusal::Stale));
+        }
+        if let Some(txn) = replaces {
+            let made_by = |session: &SessionRow| session.registered == Some(txn);
+            let ended = self.end_sessions(user, |_, session| made_by(session))?;
+            self.ended(user, Ended::These(ended), Ending::Revoked);
+        }
+        self.add_session(ts_ms, user, session, replaces);
+        Ok(Ok(Success::SignedIn { user, name: row.name }))
+    }
+
+    fn add_session(
+        &mut self,
+        ts_ms: u64,
+        user: UserId,
+        session: NewSession,
+        registered: Option<Txn>,
+    ) {
+        let NewSession { id, token_hash, device } = session;
+        let index = self.entry.index;
+        let row = SessionRow { token_hash, device, created_ms: ts_ms, index, registered };
+        self.batch.put(session_key(user, id), &row);
+        self.batch.put(token_key(&token_hash), &Actor { user, session: id });
+    }
+
+    /// Removes the sessions of an account for which `which` says so.
+    fn end_sessions(
+        &mut self,
+        user: UserId,
+        which: impl Fn(SessionId, &SessionRow) -> bool,
+    ) -> Result<Vec<SessionId>, Fault> {
+        let mut ended = Vec::new();
+        let prefix = sessions_of(user);
+        for key in self.batch.keys(&prefix, &prefix, usize::MAX)? {
+            let mut id = [0; 16];
+            id.copy_from_slice(&key[prefix.len()..]);
+            let Some(row) = self.batch.row::<SessionRow>(&key)? else { continue };
+            if which(SessionId(id), &row) {
+                self.batch.remove(key);
+                self.batch.remove(token_key(&row.token_hash));
+                ended.push(SessionId(id));
+            }
+        }
+        Ok(ended)
+    }
+
+    fn ended(&mut self, user: UserId, sessions: Ended, reason: Ending) {
+        if sessions != Ended::These(Vec::new()) {
+            self.notices.push(Notice::Ended { user, sessions, reason });
+        }
+    }
+
+    pub(super) fn logout(&mut self, actor: Actor) -> Ruled<Success> {
+        ruled!(self.actor(actor));
+        let ended = self.end_sessions(actor.user, |id, _| id == actor.session)?;
+        self.ended(actor.user, Ended::These(ended), Ending::LoggedOut);
+        Ok(Ok(Success::Plain))
+    }
+
+    pub(super) fn revoke(&mut self, actor: Actor, sessions: &[SessionId]) -> Ruled<Success> {
+        ruled!(self.actor(actor));
+        let ended = self.end_sessions(actor.user, |id, _| sessions.contains(&id))?;
+        self.ended(actor.user, Ended::These(ended), Ending::Revoked);
+        Ok(Ok(Success::Plain))
+    }
+
+    pub(super) fn change_password(
+        &mut self,
+        actor: Actor,
+        revision: u64,
+        password_hash: String,
+    ) -> Ruled<Success> {
+        let row = ruled!(self.actor(actor));
+        if row.revision != revision {
+            return Ok(Err(Refusal::Stale));
+        }
+        self.set_password(actor.user, row, password_hash);
+        self.end_sessions(actor.user, |id, _| id != actor.session)?;
+        self.ended(actor.user, Ended::AllBut(actor.session), Ending::Revoked);
+        Ok(Ok(Success::Plain))
+    }
+
+    fn set_password(&mut self, user: UserId, row: UserRow, password_hash: String) {
+        let row = UserRow { password_hash, revision: row.revision + 1, ..row };
+        self.batch.put(user_key(user), &row);
+    }
+
+    pub(super) fn admin_reset_password(
+        &mut self,
+        user: UserId,
+        password_hash: String,
+    ) -> Ruled<Success> {
+        let Some(row) = self.batch.row::<UserRow>(&user_key(user))? else { refuse!(NoSuchUser) };
+        self.set_password(user, row, password_hash);
+        self.end_sessions(user, |_, _| true)?;
+        self.ended(user, Ended::All, Ending::Revoked);
+        Ok(Ok(Success::Plain))
+    }
+
+    pub(super) fn delete_account(&mut self, actor: Actor, revision: u64) -> Ruled<Success> {
+        let row = ruled!(self.actor(actor));
+        if row.revision != revision {
+            return Ok(Err(Refusal::Stale));
+        }
+        self.remove_account(actor.user, &row);
+        Ok(Ok(Success::Plain))
+    }
+
+    pub(super) fn admin_delete_user(&mut self, user: UserId) -> Ruled<Success> {
+        let Some(row) = self.batch.row::<UserRow>(&user_key(user))? else { refuse!(NoSuchUser) };
+        self.remove_account(user, &row);
+        Ok(Ok(Success::Plain))
+    }
+
+    /// From here on the account is gone: its name is free, its sessions are dead, and whatever it wrote
+    /// is shown as deleted, because each of these asks for the account's row. The rows themselves go in
+    /// the entries that follow.
+    fn remove_account(&mut self, user: UserId, row: &UserRow) {
+        self.batch.remove(user_key(user));
+        self.batch.remove(name_key(&row.name));
+        self.batch.put(erasure_key(user), &Erasure::Telling(ConversationId(0)));
+        self.ended(user, Ended::All, Ending::Deleted);
+        self.notices.push(Notice::FollowUp(Operation::Erase { user }));
+        self.notices.push(Notice::Erasable);
+    }
+}
+
+/// The account in a key of one of its rows.
+pub(super) fn user_in(key: &[u8]) -> UserId {
+    UserId(number_at(key, 1))
+}

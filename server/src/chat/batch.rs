@@ -1,0 +1,173 @@
+//! The rows as they will be after a batch: what was written lies over what is there.
+//!
+//! Owns: the changes of one batch, and the running hash. Driven by: `apply`. Invariants: a row that is
+//! written twice is committed once; the hash covers every write of every entry in order, so it does not
+//! depend on how entries were cut into batches. Does not: commit.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+use ring::digest::{Context, SHA256};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::schema::{META, Meta, decode, encode, end_of, meta};
+use crate::tables::{Fault, Order, Read, Visit, Write};
+
+/// See the module's page.
+pub(super) struct Batch<'a> {
+    rows: &'a dyn Read,
+    changes: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    /// Where the rows will stand.
+    pub(super) meta: Meta,
+    hash: Context,
+}
+
+impl<'a> Batch<'a> {
+    pub(super) fn new(rows: &'a dyn Read) -> Result<Batch<'a>, Fault> {
+        let meta = meta(rows)?;
+        Ok(Batch { rows, changes: BTreeMap::new(), meta, hash: Context::new(&SHA256) })
+    }
+
+    /// Everything to commit, where the rows stand included.
+    pub(super) fn into_writes(self) -> Vec<Write> {
+        let meta = (META.to_vec(), Some(encode(&self.meta)));
+        self.changes.into_iter().chain([meta]).collect()
+    }
+
+    /// Begins an entry: its hash begins from the chain so far.
+    pub(super) fn begin_entry(&mut self) {
+        self.hash = Context::new(&SHA256);
+        let chain = self.meta.chain;
+        self.absorb(&chain);
+    }
+
+    /// Something that all servers must agree on.
+    pub(super) fn absorb(&mut self, bytes: &[u8]) {
+        self.hash.update(&(bytes.len() as u64).to_le_bytes());
+        self.hash.update(bytes);
+    }
+
+    /// Ends an entry: the chain is its hash.
+    pub(super) fn end_entry(&mut self) {
+        let digest = std::mem::replace(&mut self.hash, Context::new(&SHA256)).finish();
+        self.meta.chain.copy_from_slice(digest.as_ref());
+    }
+
+    pub(super) fn row<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, Fault> {
+        match self.changes.get(key) {
+            Some(Some(bytes)) => decode(bytes).map(Some),
+            Some(None) => Ok(None),
+            None => super::schema::row(self.rows, key),
+        }
+    }
+
+    pub(super) fn has(&self, key: &[u8]) -> Result<bool, Fault> {
+        match self.changes.get(key) {
+            Some(change) => Ok(change.is_some()),
+            None => Ok(self.rows.get(key)?.is_some()),
+        }
+    }
+
+    pub(super) fn put<T: Serialize>(&mut self, key: Vec<u8>, value: &T) {
+        let value = encode(value);
+        self.absorb(&key);
+        self.absorb(&value);
+        self.changes.insert(key, Some(value));
+    }
+
+    pub(super) fn remove(&mut self, key: Vec<u8>) {
+        self.absorb(&key);
+        self.absorb(&[]);
+        self.changes.insert(key, None);
+    }
+
+    /// The keys with `prefix` from `from` on, at most `count`.
+    pub(super) fn keys(
+        &self,
+        prefix: &[u8],
+        from: &[u8],
+        count: usize,
+    ) -> Result<Vec<Vec<u8>>, Fault> {
+        let mut keys = Vec::new();
+        self.range(from, &end_of(prefix), Order::Ascending, &mut |key, _| {
+            keys.push(key.to_vec());
+            if keys.len() < count { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+        Ok(keys)
+    }
+
+    /// SHA-256 over every row but the one that says where they stand (which depends on how entries were
+    /// cut into batches), and how many there are.
+    pub(super) fn hash_all(&self) -> Result<(u64, [u8; 32]), Fault> {
+        let mut context = Context::new(&SHA256);
+        let mut count = 0;
+        self.range(&[0], &[u8::MAX], Order::Ascending, &mut |key, value| {
+            if key != META {
+                for part in [key, value] {
+                    context.update(&(part.len() as u64).to_le_bytes());
+                    context.update(part);
+                }
+                count += 1;
+            }
+            ControlFlow::Continue(())
+        })?;
+        context.update(&self.meta.chain);
+        let mut hash = [0; 32];
+        hash.copy_from_slice(context.finish().as_ref());
+        Ok((count, hash))
+    }
+}
+
+impl Read for Batch<'_> {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
+        match self.changes.get(key) {
+            Some(change) => Ok(change.clone()),
+            None => self.rows.get(key),
+        }
+    }
+
+    /// Ascending only: nothing here needs the other way.
+    fn range(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        order: Order,
+        visit: &mut Visit<'_>,
+    ) -> Result<(), Fault> {
+        assert_eq!(order, Order::Ascending, "a batch is read in ascending order only");
+        if from >= to {
+            return Ok(());
+        }
+        let mut changes = self.changes.range(from.to_vec()..to.to_vec()).peekable();
+        let mut stopped = false;
+        self.rows.range(from, to, Order::Ascending, &mut |key, value| {
+            // What was written before this key, then the key itself unless it was overwritten.
+            while let Some((changed, change)) = changes.next_if(|(changed, _)| changed.as_slice() < key) {
+                if let Some(value) = change
+                    && visit(changed, value).is_break()
+                {
+                    stopped = true;
+                    return ControlFlow::Break(());
+                }
+            }
+            let flow = match changes.next_if(|(changed, _)| changed.as_slice() == key) {
+                Some((_, Some(changed))) => visit(key, changed),
+                Some((_, None)) => ControlFlow::Continue(()),
+                None => visit(key, value),
+            };
+            stopped = flow.is_break();
+            flow
+        })?;
+        if !stopped {
+            for (key, change) in changes {
+                if let Some(value) = change
+                    && visit(key, value).is_break()
+                {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+}

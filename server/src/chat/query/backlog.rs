@@ -1,0 +1,131 @@
+//! What an account missed: its events behind a cursor, with the texts as they are now.
+
+use std::ops::ControlFlow;
+
+use holdfast_common::ids::{ConversationId, Cursor, Seq, UserId};
+use holdfast_common::protocol::{
+    DeletedEvent, Durable, EditedEvent, ErrorCode, GoneEvent, MarkEvent, MsgEvent, encode_event,
+};
+
+use super::Answer;
+use super::accounts::name_of;
+use crate::chat::schema::{
+    ConversationRow, EventKind, EventRow, MessageRow, Meta, conversation_key, decode, end_of,
+    event_key, events_of, hidden_key, message_key, number_at, row,
+};
+use crate::entry::Index;
+use crate::tables::{Fault, Order, Read};
+
+/// Events read from the rows at once.
+const ROWS_MAX: usize = 1_000;
+
+pub(super) fn backlog(
+    rows: &dyn Read,
+    meta: &Meta,
+    user: UserId,
+    after: Cursor,
+    bytes_max: usize,
+) -> Result<Answer, Fault> {
+    if after.index > meta.applied.0 || after.generation > meta.ballot.generation {
+        return Ok(Answer::Refused(ErrorCode::Behind.into()));
+    }
+    let generation = generation_of(rows, Index(after.index))?;
+    if after.index + 1 < meta.floor.0 || generation != after.generation {
+        return Ok(Answer::Refused(ErrorCode::CursorExpired.into()));
+    }
+    let from = event_key(user, Index(after.index + 1));
+    let mut found = Vec::new();
+    rows.range(&from, &end_of(&events_of(user)), Order::Ascending, &mut |key, value| {
+        found.push((Index(number_at(key, 9)), decode::<EventRow>(value)));
+        if found.len() < ROWS_MAX { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
+    let mut more = found.len() == ROWS_MAX;
+    let mut lines: Vec<(Index, Vec<u8>)> = Vec::new();
+    let mut bytes = 0;
+    let mut generation = generation;
+    for (index, event) in found {
+        if bytes > bytes_max {
+            more = true;
+            break;
+        }
+        if generation < meta.ballot.generation {
+            generation = generation_of(rows, index)?;
+        }
+        if let Some(event) = tell(rows, user, event?)? {
+            let line = encode_event(&event, Some(Cursor { generation, index: index.0 }));
+            bytes += line.len();
+            lines.push((index, line));
+        }
+    }
+    let upto = match lines.last() {
+        Some((index, _)) if more => Cursor { generation, index: index.0 },
+        _ => Cursor { generation: meta.ballot.generation, index: meta.applied.0 },
+    };
+    Ok(Answer::Backlog { lines, upto, more })
+}
+
+/// The generation that an index belongs to; 0 before the first entry.
+fn generation_of(rows: &dyn Read, index: Index) -> Result<u64, Fault> {
+    let mut generation = 0;
+    let mut fault = None;
+    rows.range(b"g", b"h", Order::Descending, &mut |key, value| {
+        match decode::<Index>(value) {
+            Ok(first) if first > index => return ControlFlow::Continue(()),
+            Ok(_) => generation = number_at(key, 1),
+            Err(error) => fault = Some(error),
+        }
+        ControlFlow::Break(())
+    })?;
+    fault.map_or(Ok(generation), Err)
+}
+
+/// The event as it is told now; nothing when what it is about is gone.
+fn tell(rows: &dyn Read, user: UserId, event: EventRow) -> Result<Option<Durable>, Fault> {
+    Ok(match event.what {
+        EventKind::Msg { conv, seq } => {
+            let Some(message) = message(rows, conv, seq)? else { return Ok(None) };
+            let from = name_of(rows, message.from)?;
+            let hidden = rows.get(&hidden_key(user, conv, seq))?.is_some();
+            let deleted = message.deleted || hidden || from.is_none();
+            Some(Durable::Msg(MsgEvent {
+                conv,
+                seq,
+                from,
+                text: if deleted { String::new() } else { message.text },
+                ts: message.ts_ms,
+                with: peer_name(rows, user, conv)?,
+                txn: event.txn,
+                deleted,
+            }))
+        }
+        EventKind::Read { conv, user: reader, upto } => {
+            Some(Durable::Read(MarkEvent { conv, user: name_of(rows, reader)?, upto }))
+        }
+        EventKind::Delivered { conv, user: receiver, upto } => {
+            Some(Durable::Delivered(MarkEvent { conv, user: name_of(rows, receiver)?, upto }))
+        }
+        EventKind::Edited { conv, seq, ts_ms } => {
+            let Some(message) = message(rows, conv, seq)? else { return Ok(None) };
+            let gone = message.deleted || name_of(rows, message.from)?.is_none();
+            let hidden = rows.get(&hidden_key(user, conv, seq))?.is_some();
+            let text = if gone || hidden { String::new() } else { message.text };
+            Some(Durable::Edited(EditedEvent { conv, seq, text, ts: ts_ms }))
+        }
+        EventKind::Deleted { conv, seq, scope } => {
+            Some(Durable::Deleted(DeletedEvent { conv, seq, scope }))
+        }
+        EventKind::Gone { conv } => Some(Durable::Gone(GoneEvent { conv })),
+    })
+}
+
+fn message(rows: &dyn Read, conv: ConversationId, seq: Seq) -> Result<Option<MessageRow>, Fault> {
+    row(rows, &message_key(conv, seq))
+}
+
+fn peer_name(rows: &dyn Read, user: UserId, conv: ConversationId) -> Result<Option<String>, Fault> {
+    let found: Option<ConversationRow> = row(rows, &conversation_key(conv))?;
+    match found.and_then(|row| row.place(user).map(|place| row.peer(place))) {
+        Some(peer) => name_of(rows, peer),
+        None => Ok(None),
+    }
+}

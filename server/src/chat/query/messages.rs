@@ -1,0 +1,207 @@
+//! Questions about conversations and their messages.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+use holdfast_common::ids::{ConversationId, Cursor, Seq, UserId};
+use holdfast_common::protocol::{
+    CONVERSATIONS_PAGE_MAX, ConversationView, Conversations, ConversationsOk, ErrorCode,
+    HISTORY_PAGE_MAX, History, HistoryOk, LastMessage, MessageView, PREVIEW_BYTES_MAX, Page, Reply,
+};
+
+use super::Answer;
+use super::accounts::{fitting, name_of};
+use crate::chat::schema::{
+    ConversationRow, MessageRow, conversation_key, decode, end_of, hidden_key, member_of,
+    message_key, number_at, row,
+};
+use crate::tables::{Fault, Order, Read};
+
+/// A conversation as one member reads it.
+struct Reader<'a> {
+    rows: &'a dyn Read,
+    user: UserId,
+    conv: ConversationId,
+    row: ConversationRow,
+    own_name: Option<String>,
+    peer_name: Option<String>,
+}
+
+impl<'a> Reader<'a> {
+    /// Nothing when `user` is not in it.
+    fn open(
+        rows: &'a dyn Read,
+        user: UserId,
+        conv: ConversationId,
+    ) -> Result<Option<Reader<'a>>, Fault> {
+        let found: Option<ConversationRow> = row(rows, &conversation_key(conv))?;
+        let Some((row, place)) = found.and_then(|row| row.place(user).map(|place| (row, place)))
+        else {
+            return Ok(None);
+        };
+        let own_name = name_of(rows, user)?;
+        let peer_name = name_of(rows, row.peer(place))?;
+        Ok(Some(Reader { rows, user, conv, row, own_name, peer_name }))
+    }
+
+    fn author(&self, from: UserId) -> Option<String> {
+        if from == self.user { self.own_name.clone() } else { self.peer_name.clone() }
+    }
+
+    /// The messages with `from <= seq < to`, in order, at most `count`.
+    fn messages(
+        &self,
+        from: Seq,
+        to: Seq,
+        order: Order,
+        count: usize,
+    ) -> Result<Vec<(Seq, MessageRow)>, Fault> {
+        let (start, end) = (message_key(self.conv, from), message_key(self.conv, to));
+        let mut found = Vec::new();
+        let mut fault = None;
+        self.rows.range(&start, &end, order, &mut |key, value| {
+            match decode(value) {
+                Ok(message) => found.push((Seq(number_at(key, 9)), message)),
+                Err(error) => fault = Some(error),
+            }
+            match found.len() < count && fault.is_none() {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            }
+        })?;
+        fault.map_or(Ok(found), Err)
+    }
+
+    /// The numbers from `from` on that this member has deleted for itself.
+    fn hidden(&self, from: Seq) -> Result<BTreeSet<Seq>, Fault> {
+        let start = hidden_key(self.user, self.conv, from);
+        let end = hidden_key(self.user, self.conv, Seq(u64::MAX));
+        let mut hidden = BTreeSet::new();
+        self.rows.range(&start, &end, Order::Ascending, &mut |key, _| {
+            hidden.insert(Seq(number_at(key, 17)));
+            ControlFlow::Continue(())
+        })?;
+        Ok(hidden)
+    }
+
+    /// Whether a message is shown as a tombstone: deleted for all, for this member, or with its author.
+    fn is_deleted(&self, seq: Seq, message: &MessageRow, hidden: &BTreeSet<Seq>) -> bool {
+        let author_gone = message.from != self.user && self.peer_name.is_none();
+        message.deleted || author_gone || hidden.contains(&seq)
+    }
+
+    fn view(&self, seq: Seq, message: MessageRow, hidden: &BTreeSet<Seq>) -> MessageView {
+        let deleted = self.is_deleted(seq, &message, hidden);
+        let from = self.author(message.from);
+        let MessageRow { ts_ms, text, edited_ms, .. } = message;
+        let (text, edited) = if deleted { (String::new(), None) } else { (text, edited_ms) };
+        MessageView { seq, from, text, ts: ts_ms, edited, deleted }
+    }
+
+    fn summary(&self) -> Result<ConversationView, Fault> {
+        let place = self.row.place(self.user).expect("the reader is a member");
+        let (own, peer) = (self.row.marks[place], self.row.marks[1 - place]);
+        let is_own = self.row.peer(place) == self.user;
+        let peer = if is_own { own } else { peer };
+        let next = Seq(self.row.last_seq.0 + 1);
+        let hidden = self.hidden(Seq(own.read.0 + 1))?;
+        let mut unread = 0;
+        for (seq, message) in
+            self.messages(Seq(own.read.0 + 1), next, Order::Ascending, usize::MAX)?
+        {
+            if message.from != self.user && !self.is_deleted(seq, &message, &hidden) {
+                unread += 1;
+            }
+        }
+        let last = self.messages(self.row.last_seq, next, Order::Ascending, 1)?.pop();
+        let (seq, message) = last.expect("a conversation begins with its first message");
+        let hidden = self.hidden(seq)?;
+        let MessageView { seq, from, text, ts, deleted, .. } = self.view(seq, message, &hidden);
+        Ok(ConversationView {
+            conv: self.conv,
+            with: self.peer_name.clone(),
+            last_seq: self.row.last_seq,
+            read: own.read,
+            peer_read: peer.read,
+            peer_delivered: peer.delivered,
+            unread,
+            last: LastMessage { seq, from, text: preview(text), ts, deleted },
+        })
+    }
+}
+
+/// At most so much of a text as a list shows, cut between characters.
+fn preview(mut text: String) -> String {
+    let mut end = text.len().min(PREVIEW_BYTES_MAX);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.truncate(end);
+    text
+}
+
+pub(super) fn conversations(
+    rows: &dyn Read,
+    user: UserId,
+    page: &Conversations,
+    at: Cursor,
+) -> Result<Answer, Fault> {
+    let limit = page.limit.map_or(CONVERSATIONS_PAGE_MAX, |limit| limit as usize);
+    let limit = limit.clamp(1, CONVERSATIONS_PAGE_MAX);
+    let prefix = member_of(user);
+    let mut convs = Vec::new();
+    rows.range(&prefix, &end_of(&prefix), Order::Ascending, &mut |key, _| {
+        convs.push(ConversationId(number_at(key, 9)));
+        ControlFlow::Continue(())
+    })?;
+    let mut by_activity = Vec::new();
+    for conv in convs {
+        if let Some(found) = row::<ConversationRow>(rows, &conversation_key(conv))? {
+            by_activity.push((found.active, conv));
+        }
+    }
+    by_activity.sort_unstable_by(|one, other| other.cmp(one));
+    let start = match page.after {
+        None => 0,
+        Some(after) => match by_activity.iter().position(|(_, conv)| *conv == after) {
+            Some(at) => at + 1,
+            None => return Ok(Answer::Refused(ErrorCode::NoSuchConversation.into())),
+        },
+    };
+    let mut conversations = Vec::new();
+    for (_, conv) in by_activity.iter().skip(start).take(limit) {
+        if let Some(reader) = Reader::open(rows, user, *conv)? {
+            conversations.push(reader.summary()?);
+        }
+    }
+    conversations.truncate(fitting(&conversations));
+    let more = by_activity.len() > start + conversations.len();
+    Ok(Answer::Reply(Reply::Conversations(ConversationsOk { conversations, more, cur: at })))
+}
+
+pub(super) fn history(rows: &dyn Read, user: UserId, page: &History) -> Result<Answer, Fault> {
+    let Some(reader) = Reader::open(rows, user, page.conv)? else {
+        return Ok(Answer::Refused(ErrorCode::NoSuchConversation.into()));
+    };
+    let limit = page.limit.map_or(HISTORY_PAGE_MAX, |limit| limit as usize);
+    let limit = limit.clamp(1, HISTORY_PAGE_MAX);
+    let (from, to, order) = match page.page {
+        Page::Newest => (Seq(0), Seq(u64::MAX), Order::Descending),
+        Page::Before(seq) => (Seq(0), seq, Order::Descending),
+        Page::After(seq) => (Seq(seq.0.saturating_add(1)), Seq(u64::MAX), Order::Ascending),
+    };
+    let mut found = reader.messages(from, to, order, limit + 1)?;
+    let mut more = found.len() > limit;
+    found.truncate(limit);
+    let first = found.iter().map(|(seq, _)| *seq).min().unwrap_or(Seq(0));
+    let hidden = reader.hidden(first)?;
+    let view = |(seq, message)| reader.view(seq, message, &hidden);
+    let mut messages: Vec<MessageView> = found.into_iter().map(view).collect();
+    let fits = fitting(&messages);
+    more |= fits < messages.len();
+    messages.truncate(fits);
+    if order == Order::Descending {
+        messages.reverse();
+    }
+    Ok(Answer::Reply(Reply::History(HistoryOk { messages, more })))
+}

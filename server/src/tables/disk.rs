@@ -1,0 +1,162 @@
+//! The rows on disk: one fjall keyspace.
+//!
+//! Exactly one, tables by prefix: fjall recovers each keyspace by itself, so a damaged tail could tear
+//! two of them apart. Nothing is synced a batch; the journal can always apply again what the last
+//! `persist` does not cover.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable, Snapshot};
+
+use super::{Fault, Order, Read, Rows, Views, Visit, Write};
+
+/// Blocks that are kept in memory: the newest pages of what is being talked about.
+const CACHE_BYTES: u64 = 48 << 20;
+/// fjall's own journal, before it makes the memtables go to disk.
+const JOURNAL_BYTES_MAX: u64 = 128 << 20;
+/// A memtable before it goes to disk. Small: it is memory, and what a start replays.
+const MEMTABLE_BYTES_MAX: u64 = 16 << 20;
+/// Threads for flushing and compaction. One is enough for a chat, and leaves the other cores alone.
+const WORKER_THREADS: usize = 1;
+
+fn fault(doing: &'static str) -> impl Fn(fjall::Error) -> Fault {
+    move |error| Fault { doing, source: Box::new(error) }
+}
+
+/// The rows in a folder.
+pub struct DiskRows {
+    database: Database,
+    keyspace: Keyspace,
+}
+
+impl std::fmt::Debug for DiskRows {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("DiskRows")
+    }
+}
+
+impl DiskRows {
+    /// Opens the rows in `folder`, made if they are not there.
+    ///
+    /// # Errors
+    /// [`Fault`] when they cannot be read.
+    pub fn open(folder: &Path) -> Result<DiskRows, Fault> {
+        let database = Database::builder(folder)
+            .cache_size(CACHE_BYTES)
+            .max_journaling_size(JOURNAL_BYTES_MAX)
+            .manual_journal_persist(true)
+            .worker_threads(WORKER_THREADS)
+            .open()
+            .map_err(fault("open"))?;
+        let options = || {
+            KeyspaceCreateOptions::default()
+                .manual_journal_persist(true)
+                .max_memtable_size(MEMTABLE_BYTES_MAX)
+        };
+        let keyspace = database.keyspace("rows", options).map_err(fault("open"))?;
+        Ok(DiskRows { database, keyspace })
+    }
+}
+
+fn visit_all(iter: fjall::Iter, order: Order, visit: &mut Visit<'_>) -> Result<(), Fault> {
+    let mut see = |guard: fjall::Guard| {
+        let (key, value) = guard.into_inner().map_err(fault("read"))?;
+        Ok(visit(&key, &value))
+    };
+    let mut iter = iter;
+    loop {
+        let next = match order {
+            Order::Ascending => iter.next(),
+            Order::Descending => iter.next_back(),
+        };
+        let Some(guard) = next else { return Ok(()) };
+        if see(guard)? == ControlFlow::Break(()) {
+            return Ok(());
+        }
+    }
+}
+
+impl Read for DiskRows {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
+        let value = self.keyspace.get(key).map_err(fault("read"))?;
+        Ok(value.map(|value| value.to_vec()))
+    }
+
+    fn range(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        order: Order,
+        visit: &mut Visit<'_>,
+    ) -> Result<(), Fault> {
+        if from >= to {
+            return Ok(());
+        }
+        visit_all(self.keyspace.range(from..to), order, visit)
+    }
+}
+
+struct DiskView {
+    snapshot: Snapshot,
+    keyspace: Keyspace,
+}
+
+impl Read for DiskView {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
+        let value = self.snapshot.get(&self.keyspace, key).map_err(fault("read"))?;
+        Ok(value.map(|value| value.to_vec()))
+    }
+
+    fn range(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        order: Order,
+        visit: &mut Visit<'_>,
+    ) -> Result<(), Fault> {
+        if from >= to {
+            return Ok(());
+        }
+        visit_all(self.snapshot.range(&self.keyspace, from..to), order, visit)
+    }
+}
+
+#[derive(Clone)]
+struct DiskViews {
+    database: Database,
+    keyspace: Keyspace,
+}
+
+impl Views for DiskViews {
+    fn view(&self) -> Box<dyn Read + Send> {
+        let keyspace = self.keyspace.clone();
+        Box::new(DiskView { snapshot: self.database.snapshot(), keyspace })
+    }
+}
+
+impl Rows for DiskRows {
+    fn views(&self) -> Box<dyn Views> {
+        Box::new(DiskViews { database: self.database.clone(), keyspace: self.keyspace.clone() })
+    }
+
+    fn commit(&mut self, writes: Vec<Write>) -> Result<(), Fault> {
+        let mut batch = self.database.batch();
+        for (key, value) in writes {
+            match value {
+                Some(value) => batch.insert(&self.keyspace, key, value),
+                None => batch.remove(&self.keyspace, key),
+            }
+        }
+        batch.commit().map_err(fault("write"))
+    }
+
+    fn persist(&mut self) -> Result<(), Fault> {
+        self.database.persist(PersistMode::SyncAll).map_err(fault("sync"))
+    }
+
+    fn compact(&mut self) -> Result<(), Fault> {
+        self.keyspace.rotate_memtable_and_wait().map_err(fault("compact"))?;
+        self.keyspace.major_compact().map_err(fault("compact"))
+    }
+}
