@@ -143,7 +143,9 @@ impl Read for Batch<'_> {
         let mut stopped = false;
         self.rows.range(from, to, Order::Ascending, &mut |key, value| {
             // What was written before this key, then the key itself unless it was overwritten.
-            while let Some((changed, change)) = changes.next_if(|(changed, _)| changed.as_slice() < key) {
+            while let Some((changed, change)) =
+                changes.next_if(|(changed, _)| changed.as_slice() < key)
+            {
                 if let Some(value) = change
                     && visit(changed, value).is_break()
                 {
