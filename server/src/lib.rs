@@ -3,5 +3,7 @@
 pub mod chat;
 pub mod entry;
 pub mod journal;
+pub mod node;
 pub mod replication;
 pub mod tables;
+pub mod work;

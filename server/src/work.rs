@@ -17,8 +17,19 @@ use crate::entry::{Entry, HardState, Index};
 mod hashing;
 mod storage;
 
-pub use hashing::Hasher;
+pub use hashing::{Hasher, Randomness};
 pub use storage::{JournalWorker, ReaderWorker, TablesWorker};
+
+/// A store that cannot be written or read: the process ends, a restart is the repair.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// The journal's.
+    #[error(transparent)]
+    Journal(#[from] crate::journal::Fault),
+    /// The tables'.
+    #[error(transparent)]
+    Tables(#[from] crate::tables::Fault),
+}
 
 /// Ties a job's result to what it was for. Made by the node, never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -304,6 +304,3 @@ impl Node {
         self.answer(client, id, line);
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,0 +1,173 @@
+//! The journal's, the tables' and the readers' work.
+
+use std::fs::OpenOptions;
+use std::io::{BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use super::{BackedUp, Done, Fault, JournalJob, ReaderJob, TablesJob};
+use crate::chat;
+use crate::journal::{Batch, Disk, Journal};
+use crate::tables::{Read, Rows, Views, snapshot};
+
+/// Journal that stays on disk for servers that were away for a while; older segments go when the
+/// tables are durable beyond them.
+const KEEP_BYTES: u64 = 256 << 20;
+
+/// Writes to the journal: there is one for each store.
+#[derive(Debug)]
+pub struct JournalWorker<D> {
+    journal: Journal<D>,
+}
+
+impl<D: Disk> JournalWorker<D> {
+    /// A worker for an open journal.
+    pub fn new(journal: Journal<D>) -> JournalWorker<D> {
+        JournalWorker { journal }
+    }
+
+    /// Does one job; some have no answer.
+    ///
+    /// # Errors
+    /// [`Fault`]: the process must end.
+    pub fn run(&mut self, job: JournalJob) -> Result<Option<Done>, Fault> {
+        match job {
+            JournalJob::Append { hard_state, entries } => {
+                self.journal.append(&Batch { hard_state, cut_after: None, entries })?;
+                Ok(Some(Done::Appended))
+            }
+            JournalJob::Release { below, erase: false } => {
+                self.journal.release(below, KEEP_BYTES)?;
+                Ok(None)
+            }
+            JournalJob::Release { below, erase: true } => {
+                // The segment that is written to cannot be removed: an empty batch begins another.
+                self.journal.roll();
+                let hard_state = self.journal.hard_state();
+                self.journal.append(&Batch { hard_state, cut_after: None, entries: Vec::new() })?;
+                self.journal.release(below, 0)?;
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// Writes to the tables: there is one for each store.
+pub struct TablesWorker {
+    rows: Box<dyn Rows>,
+}
+
+impl std::fmt::Debug for TablesWorker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("TablesWorker")
+    }
+}
+
+impl TablesWorker {
+    /// A worker for open tables.
+    pub fn new(rows: Box<dyn Rows>) -> TablesWorker {
+        TablesWorker { rows }
+    }
+
+    /// A door for a reader.
+    pub fn views(&self) -> Box<dyn Views> {
+        self.rows.views()
+    }
+
+    /// Does one job.
+    ///
+    /// # Errors
+    /// [`Fault`]: the process must end.
+    pub fn run(&mut self, job: TablesJob) -> Result<Done, Fault> {
+        match job {
+            TablesJob::Apply(entries) => Ok(Done::Applied(chat::apply(&mut *self.rows, &entries)?)),
+            TablesJob::Persist => {
+                let applied = chat::meta(&*self.rows)?.applied;
+                self.rows.persist()?;
+                Ok(Done::Persisted(applied))
+            }
+            TablesJob::Compact => {
+                self.rows.compact()?;
+                Ok(Done::Compacted)
+            }
+        }
+    }
+}
+
+/// Reads the tables; there are as many as reader threads.
+pub struct ReaderWorker {
+    views: Box<dyn Views>,
+}
+
+impl std::fmt::Debug for ReaderWorker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ReaderWorker")
+    }
+}
+
+impl ReaderWorker {
+    /// A worker that reads through this door.
+    pub fn new(views: Box<dyn Views>) -> ReaderWorker {
+        ReaderWorker { views }
+    }
+
+    /// Does one job.
+    ///
+    /// # Errors
+    /// [`Fault`]: the process must end.
+    pub fn run(&self, job: ReaderJob) -> Result<Done, Fault> {
+        let view = self.views.view();
+        match job {
+            ReaderJob::Query(ticket, query) => {
+                let (answer, at) = chat::answer(&*view, &query)?;
+                Ok(Done::Answered(ticket, answer, at))
+            }
+            ReaderJob::Backup(ticket, path) => Ok(Done::BackedUp(ticket, backup(&*view, &path))),
+        }
+    }
+}
+
+/// Writes the whole of `view` to a new file. What fails here harms the copy alone.
+fn backup(view: &dyn Read, path: &Path) -> Result<BackedUp, String> {
+    let written = write_backup(view, path);
+    if let Err(why) = &written
+        && !why.already_there
+        && let Err(error) = std::fs::remove_file(path)
+    {
+        log::warn!("a part of a backup stays in {}: {error}", path.display());
+    }
+    written.map_err(|why| format!("{}: {}", path.display(), why.sentence))
+}
+
+struct NotWritten {
+    sentence: String,
+    /// The file was there before: it is somebody else's, and stays.
+    already_there: bool,
+}
+
+fn write_backup(view: &dyn Read, path: &Path) -> Result<BackedUp, NotWritten> {
+    let failed = |error: &dyn std::fmt::Display| NotWritten {
+        sentence: error.to_string(),
+        already_there: false,
+    };
+    let mut options = OpenOptions::new();
+    let file = options.write(true).create_new(true).mode(0o600).open(path);
+    let file = file.map_err(|error| NotWritten {
+        sentence: format!("{error} (a backup goes to a new file)"),
+        already_there: true,
+    })?;
+    let meta = chat::meta(view).map_err(|error| failed(&error))?;
+    let about = format!(
+        "{{\"holdfast\":\"{}\",\"cluster\":\"{}\",\"index\":{}}}",
+        env!("CARGO_PKG_VERSION"),
+        meta.view.map_or_else(String::new, |view| view.cluster.to_string()),
+        meta.applied
+    );
+    let mut out = BufWriter::with_capacity(1 << 20, file);
+    let rows = snapshot::export(view, about.as_bytes(), &mut out).map_err(|e| failed(&e))?;
+    out.flush().map_err(|error| failed(&error))?;
+    let file = out.into_inner().map_err(|error| failed(&error))?;
+    file.sync_all().map_err(|error| failed(&error))?;
+    let bytes = file.metadata().map_err(|error| failed(&error))?.len();
+    Ok(BackedUp { index: meta.applied, rows, bytes })
+}
