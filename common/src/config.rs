@@ -3,14 +3,15 @@
 //! Owns: every key's name, meaning, default and bounds. Driven by: every program at its start, through a
 //! look-up function, so that tests never touch the environment. Invariants: the environment wins over
 //! the file; all faults are reported at once, each with key, value and what is expected; a `Config`
-//! that exists is whole and consistent. Does not: read the environment or a file by itself (the rim
-//! does, see [`Source`]).
+//! that exists is whole and consistent. Does not: read the environment or a file by itself
+//! ([`from_system`] does, at the rim).
 //!
 //! One key exists for tests alone and is refused in a file: `TEST_FOREIGN_LOOPBACK`, an address of this
 //! machine (say 127.0.0.9) that counts as another machine's, so that the rules for plain text can be
 //! tried without one.
 
 mod keys;
+mod system;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,6 +23,7 @@ use zeroize::Zeroizing;
 use crate::ids::ServerId;
 use keys::Keys;
 pub use keys::{Fault, Faults};
+pub use system::{SystemError, from_system};
 
 /// Where the settings come from.
 pub struct Source<'a> {
@@ -184,12 +186,13 @@ impl Config {
     /// [`Faults`]: all of them.
     pub fn load(source: &Source<'_>) -> Result<Config, Faults> {
         let mut keys = Keys::new(source);
-        let servers = servers(&mut keys);
+        let http_bind = keys.ip("HTTP_BIND").unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let servers = servers(&mut keys, http_bind);
         let all_loopback = servers.iter().all(|server| server.ip.is_loopback());
         let config = Config {
             data_dir: keys.path("DATA_DIR").unwrap_or_else(|| source.folder.join("data")),
             cluster_secret: secret(&mut keys, all_loopback),
-            http_bind: keys.ip("HTTP_BIND").unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            http_bind,
             survivor_policy: keys.choice(
                 "SURVIVOR_POLICY",
                 &[
@@ -260,7 +263,7 @@ impl Config {
     }
 }
 
-fn servers(keys: &mut Keys<'_>) -> Vec<ServerAddresses> {
+fn servers(keys: &mut Keys<'_>, http_bind: IpAddr) -> Vec<ServerAddresses> {
     let count = keys.server_count();
     if !matches!(count, 1 | 3 | 5 | 7) {
         let expected = "1, 3, 5 or 7 servers, numbered from 1 without a gap";
@@ -273,8 +276,12 @@ fn servers(keys: &mut Keys<'_>) -> Vec<ServerAddresses> {
         let replica = keys.required_port(&format!("REPLICA_PORT{number}"));
         let client = keys.required_port(&format!("CLIENT_PORT{number}"));
         let http = keys.port(&format!("HTTP_PORT{number}"));
-        let named = [("REPLICA_PORT", replica), ("CLIENT_PORT", client), ("HTTP_PORT", http)];
-        for (name, port) in named {
+        let named = [
+            ("REPLICA_PORT", ip, replica),
+            ("CLIENT_PORT", ip, client),
+            ("HTTP_PORT", Some(http_bind), http),
+        ];
+        for (name, ip, port) in named {
             let (Some(ip), Some(port)) = (ip, port) else { continue };
             let key = format!("{name}{number}");
             if let Some(other) = ports.insert((ip, port), key.clone()) {

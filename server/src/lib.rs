@@ -5,5 +5,6 @@ pub mod entry;
 pub mod journal;
 pub mod node;
 pub mod replication;
+pub mod store;
 pub mod tables;
 pub mod work;

@@ -7,6 +7,16 @@ pub mod operation;
 pub mod query;
 mod schema;
 
+use crate::tables::{Fault, Read};
+
+/// How many rows there are, and SHA-256 over all of them: equal on every server at the same index.
+///
+/// # Errors
+/// [`Fault`] when the rows cannot be read.
+pub fn hash_all(rows: &dyn Read) -> Result<(u64, [u8; 32]), Fault> {
+    batch::Batch::new(rows)?.hash_all()
+}
+
 pub use apply::apply;
 pub use query::answer;
 pub use schema::{Meta, meta};

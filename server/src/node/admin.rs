@@ -145,7 +145,12 @@ impl Node {
         }
     }
 
-    pub(super) fn admin_hashed(&mut self, task: AdminTask, password_hash: String, entropy: &Entropy) {
+    pub(super) fn admin_hashed(
+        &mut self,
+        task: AdminTask,
+        password_hash: String,
+        entropy: &Entropy,
+    ) {
         let AdminTask { client, id, step } = task;
         let (operation, what) = match step {
             AdminStep::RegisterHash { name } => {

@@ -47,13 +47,7 @@ impl Node {
         }
     }
 
-    fn sessions_ended(
-        &mut self,
-        user: UserId,
-        sessions: &Ended,
-        reason: Ending,
-        at: Cursor,
-    ) {
+    fn sessions_ended(&mut self, user: UserId, sessions: &Ended, reason: Ending, at: Cursor) {
         self.last_ending = Index(at.index);
         let bye = match reason {
             Ending::LoggedOut | Ending::Revoked => ByeReason::Revoked,

@@ -152,11 +152,12 @@ impl Node {
                 let reply = Reply::Status(self.status());
                 self.answer(id, request_id, reply.encode(request_id));
             }
-            (Request::Register(_) | Request::Login(_) | Request::Resume(_), Some(_)) => self.refuse(
-                id,
-                request_id,
-                ErrorReply::with_text(ErrorCode::BadRequest, "already signed in here"),
-            ),
+            (Request::Register(_) | Request::Login(_) | Request::Resume(_), Some(_)) => self
+                .refuse(
+                    id,
+                    request_id,
+                    ErrorReply::with_text(ErrorCode::BadRequest, "already signed in here"),
+                ),
             (Request::Register(register), None) => self.register(id, request_id, register),
             (Request::Login(login), None) => self.login(id, request_id, login),
             (Request::Resume(resume), None) => self.resume(id, request_id, &resume),

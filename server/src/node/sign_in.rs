@@ -232,11 +232,8 @@ impl Node {
     }
 
     fn resume_backlog(&mut self, client: ClientId, id: u64, session: LiveSession, from: Cursor) {
-        let query = Query::Backlog {
-            user: session.actor.user,
-            after: from,
-            bytes_max: BACKLOG_PAGE_BYTES,
-        };
+        let query =
+            Query::Backlog { user: session.actor.user, after: from, bytes_max: BACKLOG_PAGE_BYTES };
         self.sign_in_ask(client, id, Step::ResumeBacklog(session, from), query);
     }
 
@@ -297,23 +294,13 @@ impl Node {
         let (session, token) = new_session(entropy, &device);
         let dup = replaces.is_some();
         let then = Then::SignIn { session: session.id, token, dup, again };
-        let operation = Operation::SignIn {
-            user: account.user,
-            revision: account.revision,
-            session,
-            replaces,
-        };
+        let operation =
+            Operation::SignIn { user: account.user, revision: account.revision, session, replaces };
         self.propose(operation, Waiting { client, id, then });
     }
 
     /// The session is made: the connection is signed in with it.
-    pub(super) fn session_made(
-        &mut self,
-        client: ClientId,
-        id: u64,
-        actor: Actor,
-        ok: SignedInOk,
-    ) {
+    pub(super) fn session_made(&mut self, client: ClientId, id: u64, actor: Actor, ok: SignedInOk) {
         log::info!(target: "audit", "signed in user={} address={}", ok.user, self.origin(client));
         let feed = Feed::Live { shown: Index(ok.cur.index) };
         self.signed_in(client, SignedIn { actor, name: ok.user.clone(), feed });

@@ -1,8 +1,6 @@
 //! What the server says of itself: `status`, the `cluster` event, and the figures for `/metrics`.
 
-use holdfast_common::protocol::{
-    Ephemeral, Role, ServerState, ServerStatus, Status, encode_event,
-};
+use holdfast_common::protocol::{Ephemeral, Role, ServerState, ServerStatus, Status, encode_event};
 
 use super::Node;
 use super::effect::Effect;

@@ -12,9 +12,7 @@ use super::effect::ClientId;
 use super::requests::BUSY_AFTER_MS;
 use super::sign_in::Again;
 use super::{Node, Task};
-use crate::chat::operation::{
-    Actor, Operation, Outcome, Recipient, Stamped, Success, send_digest,
-};
+use crate::chat::operation::{Actor, Operation, Outcome, Recipient, Stamped, Success, send_digest};
 use crate::chat::query::{Account, Answer, Query, RecipientAnswer};
 use crate::work::HashJob;
 
@@ -94,7 +92,12 @@ impl Node {
                 return self.passwd(client, id, actor, passwd);
             }
             Request::DeleteAccount(delete) => {
-                return self.check_password_first(client, id, actor, Checked::DeleteAccount(delete));
+                return self.check_password_first(
+                    client,
+                    id,
+                    actor,
+                    Checked::DeleteAccount(delete),
+                );
             }
             Request::Revoke(Revoke { session: RevokeTarget::Others }) => {
                 let step = WriteStep::Others;
@@ -165,25 +168,12 @@ impl Node {
         }
     }
 
-    fn check_password_first(
-        &mut self,
-        client: ClientId,
-        id: u64,
-        actor: Actor,
-        checked: Checked,
-    ) {
+    fn check_password_first(&mut self, client: ClientId, id: u64, actor: Actor, checked: Checked) {
         let step = WriteStep::Account(checked);
         self.prepare(client, id, actor, step, Query::AccountById(actor.user));
     }
 
-    fn prepare(
-        &mut self,
-        client: ClientId,
-        id: u64,
-        actor: Actor,
-        step: WriteStep,
-        query: Query,
-    ) {
+    fn prepare(&mut self, client: ClientId, id: u64, actor: Actor, step: WriteStep, query: Query) {
         if let Some(client) = self.clients.get_mut(client) {
             client.preparing = true;
         }
@@ -251,11 +241,7 @@ impl Node {
         }
     }
 
-    fn write_hash(
-        &mut self,
-        task: WriteTask,
-        job: impl FnOnce(crate::work::Ticket) -> HashJob,
-    ) {
+    fn write_hash(&mut self, task: WriteTask, job: impl FnOnce(crate::work::Ticket) -> HashJob) {
         let (client, id) = (task.client, task.id);
         let ticket = self.ticket(Task::Write(task));
         if self.hash(Some(client), job(ticket)).is_err() {

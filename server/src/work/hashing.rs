@@ -6,7 +6,7 @@ use super::{Done, Entropy, HashJob};
 
 /// A hash that no password has: its salt and digest are zeros. An unknown name is verified against
 /// it, so that the answer takes as long as for a known one.
-const NOBODYS_SALT_AND_DIGEST: &str = "......................AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+const NOBODYS_SALT_AND_DIGEST: &str = ".....................................................";
 
 /// Where a hash thread gets its random bytes: the system, or a simulator's seed.
 pub trait Randomness: Send {

@@ -1,0 +1,99 @@
+use super::*;
+use crate::replication::Replication;
+use crate::work::{JournalWorker, TablesJob, TablesWorker};
+
+const SALTS: Salts = Salts { store: 0xfeed, journal: 7 };
+const ONE: ServerId = ServerId(1);
+
+/// Opens the folder, logs and applies a first view as a server does, and gives the life it had.
+fn live_once(folder: &Path) -> Incarnation {
+    let Store { journal, rows, incarnation, recovered, lock: _lock, .. } =
+        open(folder, ONE, SALTS).unwrap();
+    let cluster = crate::entry::ClusterId([1; 16]);
+    let mut replication = Replication::start(incarnation, recovered, cluster).unwrap();
+    let mut journal = JournalWorker::new(journal);
+    let mut tables = TablesWorker::new(Box::new(rows));
+    while let Some(effect) = replication.next_effect() {
+        match effect {
+            crate::replication::Effect::Append { hard_state, entries } => {
+                let job = crate::work::JournalJob::Append { hard_state, entries };
+                journal.run(job).unwrap();
+                replication.handle(crate::replication::Input::Appended);
+            }
+            crate::replication::Effect::Committed(entries) => {
+                tables.run(TablesJob::Apply(entries)).unwrap();
+            }
+        }
+    }
+    tables.run(TablesJob::Persist).unwrap();
+    incarnation
+}
+
+#[test]
+fn each_start_is_another_life_of_the_same_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let lives: Vec<u64> = (0..3).map(|_| live_once(folder.path()).life).collect();
+    assert_eq!(lives, [1, 2, 3]);
+    let checked = check(folder.path()).unwrap();
+    assert_eq!((checked.last, checked.applied), (Index(3), Index(3)));
+}
+
+#[test]
+fn a_folder_serves_one_process_and_one_server_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let held = open(folder.path(), ONE, SALTS).unwrap();
+    assert!(matches!(open(folder.path(), ONE, SALTS), Err(StoreError::Locked(_))));
+    drop(held);
+    let other = open(folder.path(), ServerId(2), SALTS);
+    assert!(matches!(other, Err(StoreError::OtherServer { found: ONE, .. })));
+}
+
+#[test]
+fn a_first_start_that_was_cut_short_is_begun_anew_and_a_store_that_lived_never_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let identity = Incarnation { server: ONE, store: StoreId(5), life: 0 };
+    write_identity(folder.path(), identity).unwrap();
+    fs::create_dir_all(journal_folder(folder.path())).unwrap();
+    fs::write(journal_folder(folder.path()).join("spare"), b"half").unwrap();
+    assert_eq!(open(folder.path(), ONE, SALTS).unwrap().incarnation.store, StoreId(5));
+    fs::remove_file(folder.path().join("CURRENT")).unwrap();
+    assert!(matches!(open(folder.path(), ONE, SALTS), Err(StoreError::Damaged { .. })));
+    assert!(journal_folder(folder.path()).exists(), "nothing was removed");
+}
+
+#[test]
+fn tables_and_journal_that_do_not_fit_together_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    live_once(folder.path());
+    fs::remove_dir_all(journal_folder(folder.path())).unwrap();
+    let disk = FolderDisk::new(&journal_folder(folder.path())).unwrap();
+    let empty = (Index(0), Ballot::NONE);
+    Journal::create(disk, empty, HardState::NONE, journal::Options::new(1)).unwrap();
+    let refused = open(folder.path(), ONE, SALTS).unwrap_err();
+    assert!(refused.to_string().contains("the tables stand at 1, the journal ends at 0"));
+    fs::remove_dir_all(tables_folder(folder.path())).unwrap();
+    let refused = open(folder.path(), ONE, SALTS).unwrap_err();
+    assert!(refused.to_string().contains("the tables are missing"), "{refused}");
+}
+
+#[test]
+fn a_backup_is_restored_as_a_new_store_in_a_new_generation_of_the_same_cluster() {
+    let (folder, new) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    live_once(folder.path());
+    let backup = folder.path().join("backup");
+    let store = open(folder.path(), ONE, SALTS).unwrap();
+    let mut file = File::create(&backup).unwrap();
+    snapshot::export(&store.rows, b"about", &mut file).unwrap();
+    drop(store);
+    let salts = Salts { store: 0xbeef, ..SALTS };
+    assert_eq!(restore(new.path(), ServerId(2), salts, &backup).unwrap(), Index(2));
+    let again = restore(new.path(), ServerId(2), salts, &backup);
+    assert!(matches!(again, Err(StoreError::NotEmpty(_))));
+    let store = open(new.path(), ServerId(2), salts).unwrap();
+    assert_eq!(store.incarnation.store, StoreId(0xbeef));
+    let replication =
+        Replication::start(store.incarnation, store.recovered, crate::entry::ClusterId([9; 16]))
+            .unwrap();
+    assert_eq!(replication.cluster(), crate::entry::ClusterId([1; 16]));
+    assert_eq!(replication.ballot().generation, 2);
+}
