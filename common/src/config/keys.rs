@@ -9,7 +9,7 @@ use std::str::FromStr;
 use super::{Source, beside};
 
 /// Keys that may stand in the file, besides those with a server's number.
-const KNOWN: &[&str] = &[
+pub(super) const KNOWN: &[&str] = &[
     "DATA_DIR",
     "CLUSTER_SECRET",
     "HTTP_BIND",

@@ -93,3 +93,21 @@ fn levels_are_read_for_all_and_by_target() {
         [("holdfast_server::replication".to_owned(), log::LevelFilter::Debug)]
     );
 }
+
+#[test]
+fn the_committed_file_is_one_server_with_every_key_at_its_default() {
+    let text = include_str!("../../../.env");
+    let config = load(text, &[]).unwrap();
+    let without = load(ONE, &[]).unwrap();
+    assert_eq!(config.servers[0].http_port, Some(8071));
+    let same = |config: &Config| {
+        let mut config = config.clone();
+        config.servers[0].http_port = None;
+        config.data_dir = std::path::absolute(&config.data_dir).unwrap().components().collect();
+        format!("{config:?}")
+    };
+    assert_eq!(same(&config), same(&without), "a default in .env is not the one in config.rs");
+    for key in keys::KNOWN {
+        assert!(text.contains(&format!("\n{key}=")), "{key} is not explained in .env");
+    }
+}
