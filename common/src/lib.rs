@@ -9,6 +9,7 @@
 //!
 //! A module imports only from lines below its own.
 
+pub mod client;
 pub mod config;
 pub mod frame;
 pub mod ids;

@@ -409,7 +409,7 @@ pub struct Send {
 }
 
 /// Where a message goes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Target {
     /// To the account of this name, whoever holds it when the server takes the message.
     User(String),
