@@ -78,6 +78,11 @@ impl Decoder {
             None => Ok(None),
         }
     }
+
+    /// Whether `next_line` has something to say: a line, or that one was too large.
+    pub fn has_lines(&self) -> bool {
+        !self.complete.is_empty() || self.overflowed
+    }
 }
 
 #[cfg(test)]
