@@ -74,14 +74,17 @@ impl fmt::Display for ChangedIdentity {
 /// # Errors
 /// `rustls` refuses the configuration.
 pub fn client_config(trust: Trust) -> Result<Arc<ClientConfig>, TlsError> {
-    let verifier = Verifier { trust, provider: provider(), web: OnceLock::new() };
     let mut config = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_custom_certificate_verifier(Arc::new(verifier(trust)))
         .with_no_client_auth();
     config.resumption = Resumption::disabled();
     Ok(Arc::new(config))
+}
+
+pub(super) fn verifier(trust: Trust) -> Verifier {
+    Verifier { trust, provider: provider(), web: OnceLock::new() }
 }
 
 /// The fingerprint of the cluster that showed this chain (see `Connection::peer_certificates`); nothing
@@ -119,7 +122,7 @@ fn anchor(certificate: &CertificateDer<'_>) -> Result<RootCertStore, rustls::Err
 }
 
 /// The subject of our authority as DER: one common name, a UTF-8 string.
-fn authority_subject() -> Vec<u8> {
+pub(super) fn authority_subject() -> Vec<u8> {
     let text = AUTHORITY_NAME.as_bytes();
     let length = u8::try_from(text.len()).expect("the name is short");
     let head = [0x31, length + 9, 0x30, length + 7, 6, 3, 0x55, 4, 3, 0x0c, length];
@@ -127,7 +130,7 @@ fn authority_subject() -> Vec<u8> {
 }
 
 #[derive(Debug)]
-struct Verifier {
+pub(super) struct Verifier {
     trust: Trust,
     provider: Arc<CryptoProvider>,
     /// Made when the first ordinary certificate comes: it reads the system's roots.
