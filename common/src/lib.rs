@@ -13,6 +13,5 @@ pub mod client;
 pub mod config;
 pub mod frame;
 pub mod ids;
-pub mod logging;
 pub mod net;
 pub mod protocol;

@@ -3,7 +3,6 @@
 
 mod apply;
 mod batch;
-mod fuzz;
 pub mod operation;
 pub mod query;
 mod schema;
@@ -19,9 +18,5 @@ pub fn hash_all(rows: &dyn Read) -> Result<(u64, [u8; 32]), Fault> {
 }
 
 pub use apply::apply;
-pub use fuzz::fuzz_apply;
 pub use query::answer;
 pub use schema::{Meta, meta};
-
-#[cfg(test)]
-mod tests;

@@ -116,10 +116,6 @@ impl Views for MemoryRows {
     fn view(&self) -> Box<dyn Read + Send> {
         Box::new(MemoryView(self.state().now.clone()))
     }
-
-    fn compact(&self) -> Result<(), Fault> {
-        Ok(())
-    }
 }
 
 impl Rows for MemoryRows {
@@ -138,6 +134,10 @@ impl Rows for MemoryRows {
         let mut state = self.state();
         state.persisted = state.now.clone();
         state.since.clear();
+        Ok(())
+    }
+
+    fn compact(&mut self) -> Result<(), Fault> {
         Ok(())
     }
 }
