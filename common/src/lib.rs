@@ -13,5 +13,6 @@ pub mod client;
 pub mod config;
 pub mod frame;
 pub mod ids;
+pub mod logging;
 pub mod net;
 pub mod protocol;

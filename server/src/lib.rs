@@ -4,6 +4,7 @@ pub mod chat;
 pub mod entry;
 pub mod journal;
 pub mod node;
+pub mod reactor;
 pub mod replication;
 pub mod store;
 pub mod tables;

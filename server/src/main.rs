@@ -1,2 +1,232 @@
-//! x
-fn main() {}
+//! `holdfast-server`: settings, log, store, ports, then the loop.
+//!
+//! Owns: the order of a start, and what a person is told when it fails. Exit codes: 0 stopped, 1 fault,
+//! 2 configuration.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "the rim: this is where the environment is asked and a person is told"
+)]
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Parser;
+use holdfast_common::config::{Config, Secret, ServerAddresses};
+use holdfast_common::ids::{ServerId, hex};
+use holdfast_common::logging::{self, Logging};
+use holdfast_common::net::tls::{self, Identity};
+use holdfast_server::entry::ClusterId;
+use holdfast_server::node::{Node, Settings};
+use holdfast_server::reactor::{self, Listeners, Parts};
+use holdfast_server::replication::Replication;
+use holdfast_server::store::{self, Salts, Store};
+use holdfast_server::work::{JournalWorker, TablesWorker};
+use ring::rand::{SecureRandom, SystemRandom};
+
+/// One Holdfast server, in the foreground.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    /// This server's number in the settings.
+    #[arg(long)]
+    id: u8,
+    /// The settings' file (else ENV_FILE, else .env where there is one).
+    #[arg(long, value_name = "FILE")]
+    env: Option<PathBuf>,
+    /// Verify the store (checksums, rules, state hash) without starting.
+    #[arg(long)]
+    check: bool,
+    /// Put a backup into this server's empty folder, without starting. (See `holdfast restore`.)
+    #[arg(long, value_name = "FILE", conflicts_with = "check")]
+    restore: Option<PathBuf>,
+}
+
+/// What ends the program: the sentences for a person, and the exit code.
+struct Failure {
+    code: u8,
+    text: String,
+}
+
+impl Failure {
+    fn configuration(text: impl Into<String>) -> Failure {
+        Failure { code: 2, text: text.into() }
+    }
+
+    fn fault(error: impl std::fmt::Display) -> Failure {
+        Failure { code: 1, text: error.to_string() }
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure { code, text }) => {
+            if log::log_enabled!(log::Level::Error) {
+                // Goes to the file and to stderr.
+                log::error!("{text}");
+            } else {
+                eprintln!("holdfast-server: {text}");
+            }
+            ExitCode::from(code)
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let config = holdfast_common::config::from_system(arguments.env.as_deref())
+        .map_err(|faults| Failure::configuration(faults.to_string()))?;
+    let server = ServerId(arguments.id);
+    let addresses = config.server(server).cloned().ok_or_else(|| {
+        let known: Vec<_> = config.servers.iter().map(|s| s.server.to_string()).collect();
+        let known = known.join(", ");
+        Failure::configuration(format!("--id {server}: the settings know the servers {known}"))
+    })?;
+    let folder = config.server_folder(server);
+    if arguments.check {
+        return check(&folder);
+    }
+    if let Some(backup) = &arguments.restore {
+        let index = store::restore(&folder, server, salts()?, backup).map_err(Failure::fault)?;
+        println!("restored into {} up to entry {index}", folder.display());
+        return Ok(());
+    }
+    serve(&config, &addresses, &folder)
+}
+
+fn check(folder: &Path) -> Result<(), Failure> {
+    let checked = store::check(folder).map_err(Failure::fault)?;
+    println!(
+        "whole: last entry {}, applied {}, rows {}, hash {}",
+        checked.last,
+        checked.applied,
+        checked.rows,
+        hex(&checked.hash)
+    );
+    Ok(())
+}
+
+fn serve(config: &Config, addresses: &ServerAddresses, folder: &Path) -> Result<(), Failure> {
+    let server = addresses.server;
+    let logging = start_log(config, server)?;
+    log::info!(
+        "starting version={} clients={} replicas={} folder={}",
+        env!("CARGO_PKG_VERSION"),
+        addresses.client(),
+        addresses.replica(),
+        folder.display()
+    );
+    if config.bcrypt_cost < 10 {
+        log::warn!("BCRYPT_COST={} is for tests: passwords are guessed fast", config.bcrypt_cost);
+    }
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(limit) if limit < config.connections_max as u64 + 64 => log::warn!(
+            "the system allows {limit} open files: fewer than MAX_CONNECTIONS={}",
+            config.connections_max
+        ),
+        Ok(_) => {}
+        Err(error) => log::warn!("the limit of open files stays as it is: {error}"),
+    }
+    let secret = secret(config)?;
+    let identity = Identity::new(&secret, server).map_err(Failure::fault)?;
+    let tls = match &config.tls {
+        None => identity.client_port_config().map_err(Failure::fault)?,
+        Some((certificate, key)) => tls::own_certificate_config(certificate, key)
+            .map_err(|error| Failure::configuration(error.to_string()))?,
+    };
+    let store = store::open(folder, server, salts()?).map_err(Failure::fault)?;
+    log::info!(
+        "store opened life={} applied={} last={}",
+        store.incarnation.life,
+        store.applied.index,
+        store.recovered.last.0
+    );
+    let socket = config.admin_socket(server);
+    let listeners =
+        Listeners::bind(addresses, config.http_bind, &socket).map_err(Failure::fault)?;
+    log::info!("identity fingerprint={}", tls::fingerprint(&secret).map_err(Failure::fault)?);
+    let (parts, _lock) = assemble(config, server, store, listeners, tls)?;
+    reactor::run(parts, &mut || {
+        if let Err(error) = logging.reopen() {
+            log::error!("the log cannot be opened again: {error}");
+        }
+    })
+    .map_err(Failure::fault)?;
+    log::info!("stopped");
+    Ok(())
+}
+
+fn start_log(config: &Config, server: ServerId) -> Result<Logging, Failure> {
+    // The log is the truth and a restart is the repair: nothing goes on after a broken invariant, on
+    // whichever thread. The log's own hook says what it was before it calls this one.
+    std::panic::set_hook(Box::new(|_panic| std::process::abort()));
+    let file = config.log_file(server);
+    logging::init(logging::Options {
+        instance: format!("server{server}"),
+        file: Some(file.clone()),
+        to_stderr: true,
+        levels: config.log_level.clone(),
+    })
+    .map_err(|error| Failure::fault(format!("the log {}: {error}", file.display())))
+}
+
+fn assemble(
+    config: &Config,
+    server: ServerId,
+    store: Store,
+    listeners: Listeners,
+    tls: std::sync::Arc<rustls::ServerConfig>,
+) -> Result<(Parts, std::fs::File), Failure> {
+    let Store { journal, rows, incarnation, applied, recovered, lock } = store;
+    let cluster = ClusterId(random()?);
+    let replication =
+        Replication::start(incarnation, recovered, cluster).map_err(Failure::fault)?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let hash_threads = cores.saturating_sub(1).max(1);
+    let settings = Settings {
+        server,
+        servers: config.servers.iter().map(|each| (each.server, each.client())).collect(),
+        plaintext: config.client_plaintext,
+        foreign_loopback: config.foreign_loopback,
+        registration: config.registration,
+        sends_per_s: config.sends_per_s,
+        sign_in_fails_per_min: config.sign_in_fails_per_min,
+        connections_max: config.connections_max,
+        hash_threads,
+    };
+    let parts = Parts {
+        node: Node::new(settings, replication, applied, reactor::now()),
+        listeners,
+        tls,
+        journal: JournalWorker::new(journal),
+        tables: TablesWorker::new(Box::new(rows)),
+        bcrypt_cost: config.bcrypt_cost,
+        hash_threads,
+    };
+    Ok((parts, lock))
+}
+
+/// The cluster's secret: from the settings, or one that was made for a cluster on this machine alone.
+fn secret(config: &Config) -> Result<Secret, Failure> {
+    if let Some(secret) = &config.cluster_secret {
+        return Ok(secret.clone());
+    }
+    let path = config.secret_file();
+    store::secret(&path, tls::fresh_secret(random()?)).map_err(Failure::fault)
+}
+
+fn salts() -> Result<Salts, Failure> {
+    let store = u64::from_le_bytes(random()?);
+    Ok(Salts { store, journal: u32::from_le_bytes(random()?) })
+}
+
+fn random<const N: usize>() -> Result<[u8; N], Failure> {
+    let mut bytes = [0; N];
+    SystemRandom::new()
+        .fill(&mut bytes)
+        .map_err(|_| Failure::fault("the system gives no random bytes"))?;
+    Ok(bytes)
+}

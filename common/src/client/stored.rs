@@ -263,6 +263,17 @@ pub enum Write {
     Conversation(ConversationRecord),
     /// Account: a message, by (conversation, number).
     Message(ConversationId, MessageRecord),
+    /// Account: what an acknowledgement said of a message, if it is here.
+    Copies {
+        /// Which conversation.
+        conv: ConversationId,
+        /// Which message.
+        seq: Seq,
+        /// On how many servers it is.
+        copies: u32,
+        /// Of how many.
+        of: u32,
+    },
     /// Account: another text, if that message is here and no tombstone.
     Edited {
         /// Which conversation.

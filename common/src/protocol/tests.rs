@@ -219,7 +219,7 @@ fn the_rules_for_names_passwords_and_texts_hold_at_their_edges() {
     }
     assert_eq!(check_password("ann", "12345678"), Ok(()));
     assert_eq!(check_password("ann", &"x".repeat(71)), Ok(()));
-    for bad in ["1234567", &"x".repeat(72), "1234\0678", &"é".repeat(36)] {
+    for bad in ["1234567", &"x".repeat(72), "1234\u{0}678", &"é".repeat(36)] {
         assert_eq!(
             check_password("ann", bad).unwrap_err().code,
             ErrorCode::WeakPassword,

@@ -82,15 +82,25 @@ impl<'a> Batch<'a> {
         self.changes.insert(key, None);
     }
 
-    /// The keys with `prefix` from `from` on, at most `count`.
+    /// The keys with `prefix` from `from` on, at most `count` (at least one is).
     pub(super) fn keys(
         &self,
         prefix: &[u8],
         from: &[u8],
         count: usize,
     ) -> Result<Vec<Vec<u8>>, Fault> {
+        self.keys_between(from, &end_of(prefix), count)
+    }
+
+    /// The keys with `from <= key < to`, at most `count` (at least one is).
+    pub(super) fn keys_between(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        count: usize,
+    ) -> Result<Vec<Vec<u8>>, Fault> {
         let mut keys = Vec::new();
-        self.range(from, &end_of(prefix), Order::Ascending, &mut |key, _| {
+        self.range(from, to, Order::Ascending, &mut |key, _| {
             keys.push(key.to_vec());
             if keys.len() < count { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;

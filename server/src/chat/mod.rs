@@ -20,3 +20,6 @@ pub fn hash_all(rows: &dyn Read) -> Result<(u64, [u8; 32]), Fault> {
 pub use apply::apply;
 pub use query::answer;
 pub use schema::{Meta, meta};
+
+#[cfg(test)]
+mod tests;

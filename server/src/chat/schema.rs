@@ -123,9 +123,16 @@ impl ConversationRow {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct MessageRow {
     pub(super) from: UserId,
+    pub(super) deleted: bool,
     pub(super) ts_ms: u64,
-    pub(super) text: String,
     pub(super) edited_ms: Option<u64>,
+    pub(super) text: String,
+}
+
+/// The beginning of a [`MessageRow`]: enough to count it.
+#[derive(Debug, Deserialize)]
+pub(super) struct MessageHead {
+    pub(super) from: UserId,
     pub(super) deleted: bool,
 }
 
@@ -133,19 +140,42 @@ pub(super) struct MessageRow {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct EventRow {
     pub(super) what: EventKind,
-    /// In the author's own row: the txn that goes when this row goes.
+    /// In the author's own row: the txn that goes when this row goes. Of a sign-in, the session's id.
     pub(super) txn: Option<Txn>,
 }
 
 /// Which event.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(super) enum EventKind {
-    Msg { conv: ConversationId, seq: Seq },
-    Read { conv: ConversationId, user: UserId, upto: Seq },
-    Delivered { conv: ConversationId, user: UserId, upto: Seq },
-    Edited { conv: ConversationId, seq: Seq, ts_ms: u64 },
-    Deleted { conv: ConversationId, seq: Seq, scope: Scope },
-    Gone { conv: ConversationId },
+    Msg {
+        conv: ConversationId,
+        seq: Seq,
+    },
+    Read {
+        conv: ConversationId,
+        user: UserId,
+        upto: Seq,
+    },
+    Delivered {
+        conv: ConversationId,
+        user: UserId,
+        upto: Seq,
+    },
+    Edited {
+        conv: ConversationId,
+        seq: Seq,
+        ts_ms: u64,
+    },
+    Deleted {
+        conv: ConversationId,
+        seq: Seq,
+        scope: Scope,
+    },
+    Gone {
+        conv: ConversationId,
+    },
+    /// Nothing is told: the row is there for its txn.
+    Nothing,
 }
 
 /// What a txn was answered with.
@@ -222,6 +252,7 @@ keys! {
     token_key(hash: &[u8; 32] => hash) = b'k';
     registration_key(name: &str => fold_name(name).as_bytes(), zero: [u8; 1] => zero, txn: Txn => txn.0)
         = b'r';
+    registration_indexes() = b'R';
     registration_index_key(index: Index => index.0.to_be_bytes()) = b'R';
     conversation_key(conv: ConversationId => conv.0.to_be_bytes()) = b'c';
     member_of(user: UserId => user.0.to_be_bytes()) = b'l';
@@ -234,6 +265,7 @@ keys! {
         conv: ConversationId => conv.0.to_be_bytes(),
         seq: Seq => seq.0.to_be_bytes()
     ) = b'h';
+    events() = b'e';
     events_of(user: UserId => user.0.to_be_bytes()) = b'e';
     event_key(user: UserId => user.0.to_be_bytes(), index: Index => index.0.to_be_bytes()) = b'e';
     txns_of(user: UserId => user.0.to_be_bytes()) = b't';

@@ -77,14 +77,14 @@ pub struct Fault {
 
 /// The sentence for a person, by what they can do about it.
 fn explain(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            format!("the disk is full ({error}): free some space and start this server again")
-        }
-        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
-            format!("the data folder cannot be written ({error}): make it writable and start again")
-        }
-        _ => format!("{error}: check the disk, then start this server again"),
+    use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    let kind = error.kind();
+    if matches!(kind, StorageFull | QuotaExceeded) {
+        format!("the disk is full ({error}): free some space and start this server again")
+    } else if matches!(kind, ReadOnlyFilesystem | PermissionDenied) {
+        format!("the data folder cannot be written ({error}): make it writable and start again")
+    } else {
+        format!("{error}: check the disk, then start this server again")
     }
 }
 

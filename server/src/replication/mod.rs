@@ -149,7 +149,9 @@ impl Replication {
         let mut replication = Replication {
             me,
             ballot,
-            hard_state: HardState { promise: ballot, commit: applied },
+            // The tables may stand behind what was committed: after a loss of power they are rolled back,
+            // and what is known to be committed never is.
+            hard_state: HardState { promise: ballot, commit: hard_state.commit.max(applied) },
             views,
             cluster,
             last: last.0,

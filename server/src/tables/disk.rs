@@ -7,7 +7,9 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable, Snapshot};
+use fjall::{
+    CompressionType, Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable, Snapshot,
+};
 
 use super::{Fault, Order, Read, Rows, Views, Visit, Write};
 
@@ -17,6 +19,16 @@ const CACHE_BYTES: u64 = 48 << 20;
 const JOURNAL_BYTES_MAX: u64 = 128 << 20;
 /// A memtable before it goes to disk. Small: it is memory, and what a start replays.
 const MEMTABLE_BYTES_MAX: u64 = 16 << 20;
+/// fjall begins a new journal, and so can drop the present one, only at a flush that finds more than
+/// 64,000,000 bytes in it. This is more.
+const JOURNAL_FILLING_BYTES: usize = 62 << 20;
+/// Filling is written in rows of this size, each a batch.
+const FILLER_BYTES: usize = 1 << 20;
+/// The row that filling is written under: behind every key that is read, copied or hashed.
+const FILLER_KEY: [u8; 1] = [u8::MAX];
+/// Flushes until the old journal must be gone: one that begins a new one, one that brings to disk what
+/// was written meanwhile, one that looks again. Twice that, for writes that come in between.
+const FLUSHES_MAX: usize = 6;
 /// Threads for flushing and compaction. One is enough for a chat, and leaves the other cores alone.
 const WORKER_THREADS: usize = 1;
 
@@ -46,6 +58,7 @@ impl DiskRows {
             .cache_size(CACHE_BYTES)
             .max_journaling_size(JOURNAL_BYTES_MAX)
             .manual_journal_persist(true)
+            .journal_compression(CompressionType::None)
             .worker_threads(WORKER_THREADS)
             .open()
             .map_err(fault("open"))?;
@@ -128,10 +141,35 @@ struct DiskViews {
     keyspace: Keyspace,
 }
 
+impl DiskViews {
+    /// Returns when fjall's journal holds nothing that was written before: what was deleted since would
+    /// stay readable in it, for weeks on a quiet server.
+    fn renew_journal(&self) -> fjall::Result<()> {
+        let filler = vec![0; FILLER_BYTES];
+        for written in 1..=JOURNAL_FILLING_BYTES / FILLER_BYTES {
+            self.keyspace.insert(FILLER_KEY, filler.as_slice())?;
+            // Before a memtable is full: memory is what this must not cost.
+            if written % 4 == 0 {
+                self.keyspace.rotate_memtable_and_wait()?;
+            }
+        }
+        for _ in 0..FLUSHES_MAX {
+            self.keyspace.remove(FILLER_KEY)?;
+            self.keyspace.rotate_memtable_and_wait()?;
+        }
+        Ok(())
+    }
+}
+
 impl Views for DiskViews {
     fn view(&self) -> Box<dyn Read + Send> {
         let keyspace = self.keyspace.clone();
         Box::new(DiskView { snapshot: self.database.snapshot(), keyspace })
+    }
+
+    fn compact(&self) -> Result<(), Fault> {
+        self.renew_journal().map_err(fault("compact"))?;
+        self.keyspace.major_compact().map_err(fault("compact"))
     }
 }
 
@@ -153,10 +191,5 @@ impl Rows for DiskRows {
 
     fn persist(&mut self) -> Result<(), Fault> {
         self.database.persist(PersistMode::SyncAll).map_err(fault("sync"))
-    }
-
-    fn compact(&mut self) -> Result<(), Fault> {
-        self.keyspace.rotate_memtable_and_wait().map_err(fault("compact"))?;
-        self.keyspace.major_compact().map_err(fault("compact"))
     }
 }

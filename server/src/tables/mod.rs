@@ -8,6 +8,10 @@
 mod disk;
 mod memory;
 pub mod snapshot;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 
 use std::ops::ControlFlow;
 
@@ -65,6 +69,13 @@ pub type Write = (Vec<u8>, Option<Vec<u8>>);
 pub trait Views: Send + Sync {
     /// The rows as they are now.
     fn view(&self) -> Box<dyn Read + Send>;
+
+    /// Returns when nothing that was overwritten or removed before is in the files any more, older
+    /// views excepted. Takes seconds; writing goes on meanwhile.
+    ///
+    /// # Errors
+    /// [`Fault`]
+    fn compact(&self) -> Result<(), Fault>;
 }
 
 /// The writer's door: there is exactly one for each store, on the tables thread.
@@ -84,9 +95,11 @@ pub trait Rows: Read + Send {
     /// [`Fault`]; it is never tried again.
     fn persist(&mut self) -> Result<(), Fault>;
 
-    /// Returns when nothing that was overwritten or removed before is in the files any more.
+    /// [`Views::compact`], for whoever has no other thread for it.
     ///
     /// # Errors
     /// [`Fault`]
-    fn compact(&mut self) -> Result<(), Fault>;
+    fn compact(&mut self) -> Result<(), Fault> {
+        self.views().compact()
+    }
 }

@@ -6,7 +6,7 @@ use holdfast_common::protocol::ErrorCode;
 use super::{Refusal, Ruled, Step, refuse, ruled};
 use crate::chat::operation::{Actor, Ended, Ending, NewSession, Notice, Operation, Success};
 use crate::chat::schema::{
-    Erasure, SessionRow, UserRow, erasure_key, name_key, number_at, registration_index_key,
+    Erasure, SessionRow, TxnAnswer, UserRow, erasure_key, name_key, registration_index_key,
     registration_key, session_key, sessions_of, token_key, user_key,
 };
 use crate::tables::Fault;
@@ -21,7 +21,13 @@ impl Step<'_, '_> {
         txn: Txn,
     ) -> Ruled<Success> {
         let registration = registration_key(&name, [0], txn);
-        if self.batch.has(&registration)? || self.batch.has(&name_key(&name))? {
+        let registered: Option<UserId> = self.batch.row(&registration)?;
+        if let Some(user) = registered
+            && self.is_repeated(user, &password_hash, session.as_ref())?
+        {
+            return Ok(Ok(Success::SignedIn { user, name }));
+        }
+        if registered.is_some() || self.batch.has(&name_key(&name))? {
             // The name was free when it was looked up: what stands there now, perhaps this very
             // registration repeated, is for the accepting server to find out.
             return Ok(Err(Refusal::Stale));
@@ -39,6 +45,22 @@ impl Step<'_, '_> {
         Ok(Ok(Success::SignedIn { user, name }))
     }
 
+    /// Whether this very registration was applied before and still stands. The hash tells: its salt
+    /// was drawn for this operation and no other.
+    fn is_repeated(
+        &self,
+        user: UserId,
+        password_hash: &str,
+        session: Option<&NewSession>,
+    ) -> Result<bool, Fault> {
+        let Some(row) = self.batch.row::<UserRow>(&user_key(user))? else { return Ok(false) };
+        let lives = match session {
+            Some(session) => self.batch.has(&session_key(user, session.id))?,
+            None => true,
+        };
+        Ok(lives && row.password_hash == password_hash)
+    }
+
     pub(super) fn sign_in(
         &mut self,
         ts_ms: u64,
@@ -50,9 +72,19 @@ impl Step<'_, '_> {
         let Some(row) = self.batch.row::<UserRow>(&user_key(user))? else {
             return Ok(Err(Refusal::Stale));
         };
+        // A session's id is its sign-in's txn: a repeat makes nothing, and above all it does not bring
+        // back a session that was ended meanwhile.
+        let (once, digest) = (Txn(session.id.0), short(&session.token_hash));
+        if ruled!(self.txn(user, once, digest)).is_some() {
+            return match self.batch.has(&session_key(user, session.id))? {
+                true => Ok(Ok(Success::SignedIn { user, name: row.name })),
+                false => refuse!(Unauthorized),
+            };
+        }
         if row.revision != revision {
             return Ok(Err(Refusal::Stale));
         }
+        self.keep_silent_txn(user, once, digest, TxnAnswer::Plain);
         if let Some(txn) = replaces {
             let made_by = |session: &SessionRow| session.registered == Some(txn);
             let ended = self.end_sessions(user, |_, session| made_by(session))?;
@@ -89,12 +121,22 @@ impl Step<'_, '_> {
             id.copy_from_slice(&key[prefix.len()..]);
             let Some(row) = self.batch.row::<SessionRow>(&key)? else { continue };
             if which(SessionId(id), &row) {
+                self.remove_token(user, &row)?;
                 self.batch.remove(key);
-                self.batch.remove(token_key(&row.token_hash));
                 ended.push(SessionId(id));
             }
         }
         Ok(ended)
+    }
+
+    /// Removes a session's token, unless it is another account's by now: a registration repeated after
+    /// months, its txn forgotten and its account deleted, brings the same one.
+    pub(super) fn remove_token(&mut self, user: UserId, session: &SessionRow) -> Result<(), Fault> {
+        let key = token_key(&session.token_hash);
+        if self.batch.row::<Actor>(&key)?.is_some_and(|holder| holder.user == user) {
+            self.batch.remove(key);
+        }
+        Ok(())
     }
 
     fn ended(&mut self, user: UserId, sessions: Ended, reason: Ending) {
@@ -124,6 +166,10 @@ impl Step<'_, '_> {
         password_hash: String,
     ) -> Ruled<Success> {
         let row = ruled!(self.actor(actor));
+        if row.password_hash == password_hash {
+            // Repeated: nobody else drew this salt.
+            return Ok(Ok(Success::Plain));
+        }
         if row.revision != revision {
             return Ok(Err(Refusal::Stale));
         }
@@ -144,6 +190,10 @@ impl Step<'_, '_> {
         password_hash: String,
     ) -> Ruled<Success> {
         let Some(row) = self.batch.row::<UserRow>(&user_key(user))? else { refuse!(NoSuchUser) };
+        if row.password_hash == password_hash {
+            // Repeated; whoever has signed in since stays.
+            return Ok(Ok(Success::Plain));
+        }
         self.set_password(user, row, password_hash);
         self.end_sessions(user, |_, _| true)?;
         self.ended(user, Ended::All, Ending::Revoked);
@@ -178,7 +228,9 @@ impl Step<'_, '_> {
     }
 }
 
-/// The account in a key of one of its rows.
-pub(super) fn user_in(key: &[u8]) -> UserId {
-    UserId(number_at(key, 1))
+/// The first half of a hash, which is as good as all of it to tell two sessions apart.
+fn short(hash: &[u8; 32]) -> [u8; 16] {
+    let mut short = [0; 16];
+    short.copy_from_slice(&hash[..16]);
+    short
 }

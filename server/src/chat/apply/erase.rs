@@ -6,14 +6,14 @@ use std::ops::ControlFlow;
 use holdfast_common::ids::{ConversationId, Seq, UserId};
 use holdfast_common::protocol::{Durable, GoneEvent};
 
-use super::accounts::user_in;
+use super::messages::tombstone;
 use super::{Ruled, STEP_ROWS, Step};
 use crate::chat::operation::{Notice, Operation, Success};
 use crate::chat::schema::{
     ConversationRow, Erasure, EventKind, EventRow, Marks, MessageRow, PRUNING, Pruning, SessionRow,
-    conversation_key, decode, erasure_key, event_key, events_of, hidden_of, mark_key, member_key,
-    member_of, message_key, number_at, pair_key, registration_index_key, sessions_of, token_key,
-    txn_key, txns_of, user_key,
+    conversation_key, decode, erasure_key, event_key, events, events_of, hidden_of, mark_key,
+    member_key, member_of, message_key, number_at, pair_key, registration_index_key,
+    registration_indexes, sessions_of, txn_key, txns_of, user_key,
 };
 use crate::entry::Index;
 use crate::tables::{Fault, Order, Read};
@@ -75,42 +75,13 @@ impl Step<'_, '_> {
         conv: ConversationId,
         after: Seq,
     ) -> Result<Erasure, Fault> {
-        let mut looked_at = 0;
+        let mut left = STEP_ROWS;
         let (mut conv, mut after) = (conv, after);
         loop {
-            if !self.batch.has(&member_key(user, conv))? {
-                let from = member_key(user, ConversationId(conv.0 + 1));
-                let next = self.batch.keys(&member_of(user), &from, 1)?;
-                let Some(next) = next.first() else { return Ok(Erasure::Rows) };
-                (conv, after) = (ConversationId(number_at(next, 9)), Seq(0));
-            }
-            let from = message_key(conv, Seq(after.0 + 1));
-            let to = message_key(conv, Seq(u64::MAX));
-            let mut own = Vec::new();
-            let mut last = None;
-            let mut fault = None;
-            self.batch.range(&from, &to, Order::Ascending, &mut |key, value| {
-                looked_at += 1;
-                let seq = Seq(number_at(key, 9));
-                match decode::<MessageRow>(value) {
-                    Ok(message) if message.from == user => own.push(seq),
-                    Ok(_) => {}
-                    Err(error) => fault = Some(error),
-                }
-                last = Some(seq);
-                match looked_at < STEP_ROWS && fault.is_none() {
-                    true => ControlFlow::Continue(()),
-                    false => ControlFlow::Break(()),
-                }
-            })?;
-            if let Some(fault) = fault {
-                return Err(fault);
-            }
-            for seq in own {
-                self.erase_message(conv, seq)?;
-            }
-            if looked_at >= STEP_ROWS {
-                return Ok(Erasure::Texts(conv, last.unwrap_or(after)));
+            let (looked_at, last) = self.erase_messages(user, conv, after, left)?;
+            left = left.saturating_sub(looked_at.max(1));
+            if left == 0 {
+                return Ok(Erasure::Texts(conv, last));
             }
             let from = member_key(user, ConversationId(conv.0 + 1));
             let next = self.batch.keys(&member_of(user), &from, 1)?;
@@ -119,24 +90,68 @@ impl Step<'_, '_> {
         }
     }
 
+    /// Erases its messages among the next `count` of a conversation; gives how many there were, and the
+    /// last one's number. Of a conversation that is nobody's any more, no message stays.
+    fn erase_messages(
+        &mut self,
+        user: UserId,
+        conv: ConversationId,
+        after: Seq,
+        count: usize,
+    ) -> Result<(usize, Seq), Fault> {
+        let is_nobodys = self.is_nobodys(conv)?;
+        let from = message_key(conv, Seq(after.0 + 1));
+        let to = message_key(conv, Seq(u64::MAX));
+        let mut found = Vec::new();
+        self.batch.range(&from, &to, Order::Ascending, &mut |key, value| {
+            found.push((Seq(number_at(key, 9)), decode::<MessageRow>(value)));
+            if found.len() < count { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+        let looked_at = found.len();
+        let mut last = after;
+        let mut erased = false;
+        for (seq, message) in found {
+            let message = message?;
+            last = seq;
+            if is_nobodys {
+                self.batch.remove(message_key(conv, seq));
+                erased = true;
+            } else if message.from == user && !message.deleted {
+                self.batch.put(message_key(conv, seq), &tombstone(message));
+                erased = true;
+            }
+        }
+        if erased {
+            self.notices.push(Notice::Erasable);
+        }
+        Ok((looked_at, last))
+    }
+
+    /// Whether no account of a conversation is left.
+    fn is_nobodys(&self, conv: ConversationId) -> Result<bool, Fault> {
+        let row: Option<ConversationRow> = self.batch.row(&conversation_key(conv))?;
+        for member in row.iter().flat_map(|row| row.members) {
+            if self.batch.has(&user_key(member))? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Removes the rows that are its own.
     fn erase_rows(&mut self, user: UserId) -> Result<Option<Erasure>, Fault> {
         let mut left = STEP_ROWS;
-        for prefix in
-            [sessions_of(user), txns_of(user), events_of(user), hidden_of(user), member_of(user)]
-        {
-            for key in self.batch.keys(&prefix, &prefix, left)? {
+        let (sessions, members) = (sessions_of(user), member_of(user));
+        for prefix in [&sessions, &txns_of(user), &events_of(user), &hidden_of(user), &members] {
+            for key in self.batch.keys(prefix, prefix, left)? {
                 left = left.saturating_sub(1);
-                if prefix[0] == sessions_of(user)[0]
+                if prefix == &sessions
                     && let Some(session) = self.batch.row::<SessionRow>(&key)?
                 {
-                    self.batch.remove(token_key(&session.token_hash));
+                    self.remove_token(user, &session)?;
                 }
-                if prefix[0] == member_of(user)[0] {
-                    let conv = ConversationId(number_at(&key, 9));
-                    if let Some(row) = self.batch.row::<ConversationRow>(&conversation_key(conv))? {
-                        self.batch.remove(pair_key(row.members[0], row.members[1]));
-                    }
+                if prefix == &members {
+                    self.leave(ConversationId(number_at(&key, 9)))?;
                 }
                 self.batch.remove(key);
             }
@@ -145,6 +160,18 @@ impl Step<'_, '_> {
             }
         }
         Ok(None)
+    }
+
+    /// A conversation that lost a member is found by its pair no more; one that lost both is gone.
+    fn leave(&mut self, conv: ConversationId) -> Result<(), Fault> {
+        let Some(row) = self.batch.row::<ConversationRow>(&conversation_key(conv))? else {
+            return Ok(());
+        };
+        self.batch.remove(pair_key(row.members[0], row.members[1]));
+        if self.is_nobodys(conv)? {
+            self.batch.remove(conversation_key(conv));
+        }
+        Ok(())
     }
 
     pub(super) fn day_mark(&mut self) -> Ruled<Success> {
@@ -167,19 +194,41 @@ impl Step<'_, '_> {
         let Some(Pruning { done }) = self.batch.row(PRUNING)? else {
             return Ok(Ok(Success::Plain));
         };
-        let floor = self.batch.meta.floor;
+        // Two rows an event: its own, and its txn's.
         let mut left = STEP_ROWS / 2;
-        let mut from = if done.is_empty() { vec![b'e'] } else { done };
-        // Account by account: the rows below the floor, then on to the next account.
-        while left > 0
-            && let Some(first) = self.batch.keys(b"e", &from, 1)?.pop()
+        let from = self.prune_events(done, &mut left)?;
+        let end = registration_index_key(self.batch.meta.floor);
+        if left > 0 {
+            for key in self.batch.keys_between(&registration_indexes(), &end, left)? {
+                left -= 1;
+                if let Some(registration) = self.batch.row::<Vec<u8>>(&key)? {
+                    self.batch.remove(registration);
+                }
+                self.batch.remove(key);
+            }
+        }
+        if left > 0 {
+            self.batch.remove(PRUNING.to_vec());
+        } else {
+            self.batch.put(PRUNING.to_vec(), &Pruning { done: from });
+            self.notices.push(Notice::FollowUp(Operation::Prune));
+        }
+        Ok(Ok(Success::Plain))
+    }
+
+    /// Removes events below the floor with their txns, account by account from the key `from` on; gives
+    /// the key to go on from. An account costs one of `left` at least.
+    fn prune_events(&mut self, from: Vec<u8>, left: &mut usize) -> Result<Vec<u8>, Fault> {
+        let floor = self.batch.meta.floor;
+        let mut from = from.max(events());
+        while *left > 0
+            && let Some(first) = self.batch.keys(&events(), &from, 1)?.pop()
         {
-            let user = user_in(&first);
-            let mut old = self.batch.keys(&events_of(user), &first, left)?;
-            old.retain(|key| number_at(key, 9) < floor.0);
-            left = left.saturating_sub(old.len().max(1));
+            let user = UserId(number_at(&first, 1));
+            let old = self.batch.keys_between(&first, &event_key(user, floor), *left)?;
+            *left -= old.len().max(1);
             from = match old.last() {
-                Some(last) if left == 0 => last.clone(),
+                Some(last) if *left == 0 => last.clone(),
                 Some(_) | None => event_key(UserId(user.0 + 1), Index(0)),
             };
             for key in old {
@@ -189,22 +238,6 @@ impl Step<'_, '_> {
                 self.batch.remove(key);
             }
         }
-        let end = registration_index_key(floor);
-        let mut registrations = self.batch.keys(b"R", b"R", left)?;
-        registrations.retain(|key| *key < end);
-        left = left.saturating_sub(registrations.len());
-        for key in registrations {
-            if let Some(registration) = self.batch.row::<Vec<u8>>(&key)? {
-                self.batch.remove(registration);
-            }
-            self.batch.remove(key);
-        }
-        if left > 0 {
-            self.batch.remove(PRUNING.to_vec());
-        } else {
-            self.batch.put(PRUNING.to_vec(), &Pruning { done: from });
-            self.notices.push(Notice::FollowUp(Operation::Prune));
-        }
-        Ok(Ok(Success::Plain))
+        Ok(from)
     }
 }

@@ -133,30 +133,42 @@ impl Step<'_, '_> {
         }
         *mark = upto;
         self.batch.put(conversation_key(conv), &row);
+        let peer = self.living_peer(&row, place)?;
         let user = actor.user;
         let event = MarkEvent { conv, user: Some(user_row.name), upto };
         let (what, event) = match is_read {
             true => (EventKind::Read { conv, user, upto }, Durable::Read(event)),
             false => (EventKind::Delivered { conv, user, upto }, Durable::Delivered(event)),
         };
-        self.tell_members(&row, what, None, &event);
+        self.tell_both(user, peer, what, None, event);
         Ok(Ok(Success::Plain))
     }
 
-    /// Tells every member the same; `txn` stands in the row of the first named account only.
-    fn tell_members(
+    /// The other member, if there is another one and its account is still there.
+    fn living_peer(&self, row: &ConversationRow, place: usize) -> Result<Option<UserId>, Fault> {
+        let peer = row.peer(place);
+        let lives = peer != row.members[place] && self.batch.has(&user_key(peer))?;
+        Ok(lives.then_some(peer))
+    }
+
+    /// Tells both members the same; `txn` stands in the actor's own row only.
+    fn tell_both(
         &mut self,
-        row: &ConversationRow,
+        actor: UserId,
+        peer: Option<UserId>,
         what: EventKind,
-        txn: Option<(UserId, Txn)>,
-        event: &Durable,
+        txn: Option<Txn>,
+        event: Durable,
     ) {
-        let [one, other] = row.members;
-        let of = |user| txn.filter(|(actor, _)| *actor == user).map(|(_, txn)| txn);
-        self.tell(one, what, of(one), event.clone());
-        if other != one {
-            self.tell(other, what, of(other), event.clone());
+        if let Some(peer) = peer {
+            self.tell(peer, what, None, event.clone());
         }
+        self.tell(actor, what, txn, event);
+    }
+
+    /// Whether a message is a tombstone for everybody: deleted, or its author's account is.
+    fn is_tombstone(&self, message: &MessageRow) -> Result<bool, Fault> {
+        Ok(message.deleted || !self.batch.has(&user_key(message.from))?)
     }
 
     fn message(&self, conv: ConversationId, seq: Seq) -> Ruled<MessageRow> {
@@ -180,19 +192,27 @@ impl Step<'_, '_> {
         if let Some(success) = ruled!(self.txn(actor.user, txn, digest)) {
             return Ok(Ok(success));
         }
-        let (row, _) = ruled!(self.conversation(actor.user, conv));
+        let (row, place) = ruled!(self.conversation(actor.user, conv));
         let message = ruled!(self.message(conv, seq));
         if message.from != actor.user {
             refuse!(Forbidden);
         }
-        if message.deleted {
+        // What its author has deleted, if only for itself, is a tombstone to it.
+        if message.deleted || self.batch.has(&hidden_key(actor.user, conv, seq))? {
             refuse!(NoSuchMessage);
+        }
+        let mut peer = self.living_peer(&row, place)?;
+        if let Some(other) = peer
+            && self.batch.has(&hidden_key(other, conv, seq))?
+        {
+            // It deleted the message for itself, and is not shown it again.
+            peer = None;
         }
         let event = Durable::Edited(EditedEvent { conv, seq, text: text.clone(), ts: ts_ms });
         let message = MessageRow { text, edited_ms: Some(ts_ms), ..message };
         self.batch.put(message_key(conv, seq), &message);
         let what = EventKind::Edited { conv, seq, ts_ms };
-        self.tell_members(&row, what, Some((actor.user, txn)), &event);
+        self.tell_both(actor.user, peer, what, Some(txn), event);
         self.keep_txn(actor.user, txn, digest, TxnAnswer::Edited { ts_ms });
         // The former text is deleted as much as a deleted message's.
         self.notices.push(Notice::Erasable);
@@ -215,15 +235,16 @@ impl Step<'_, '_> {
         if let Some(success) = ruled!(self.txn(actor.user, txn, digest)) {
             return Ok(Ok(success));
         }
-        let (row, _) = ruled!(self.conversation(actor.user, conv));
+        let (row, place) = ruled!(self.conversation(actor.user, conv));
         let message = ruled!(self.message(conv, seq));
         let hidden = hidden_key(actor.user, conv, seq);
         let done_before = match scope {
-            Scope::Me => message.deleted || self.batch.has(&hidden)?,
+            Scope::Me => self.is_tombstone(&message)? || self.batch.has(&hidden)?,
             Scope::All if message.from != actor.user => refuse!(Forbidden),
             Scope::All => message.deleted,
         };
         if done_before {
+            self.keep_silent_txn(actor.user, txn, digest, TxnAnswer::Plain);
             return Ok(Ok(Success::Plain));
         }
         let what = EventKind::Deleted { conv, seq, scope };
@@ -235,27 +256,18 @@ impl Step<'_, '_> {
             }
             Scope::All => {
                 self.batch.put(message_key(conv, seq), &tombstone(message));
-                self.tell_members(&row, what, Some((actor.user, txn)), &event);
+                let peer = self.living_peer(&row, place)?;
+                self.tell_both(actor.user, peer, what, Some(txn), event);
                 self.notices.push(Notice::Erasable);
             }
         }
         self.keep_txn(actor.user, txn, digest, TxnAnswer::Plain);
         Ok(Ok(Success::Plain))
     }
-
-    /// Makes a tombstone of a message.
-    pub(super) fn erase_message(&mut self, conv: ConversationId, seq: Seq) -> Result<bool, Fault> {
-        match self.batch.row::<MessageRow>(&message_key(conv, seq))? {
-            Some(message) if !message.deleted => {
-                self.batch.put(message_key(conv, seq), &tombstone(message));
-                Ok(true)
-            }
-            Some(_) | None => Ok(false),
-        }
-    }
 }
 
-fn tombstone(message: MessageRow) -> MessageRow {
+/// What is left of a deleted message: its number, its author and its time.
+pub(super) fn tombstone(message: MessageRow) -> MessageRow {
     MessageRow { text: String::new(), edited_ms: None, deleted: true, ..message }
 }
 

@@ -16,14 +16,15 @@ use holdfast_common::protocol::{Durable, ErrorCode};
 use super::batch::Batch;
 use super::operation::{Actor, Applied, Notice, Operation, Outcome, Stamped, Success};
 use super::schema::{
-    EventKind, EventRow, TxnAnswer, TxnRow, UserRow, event_key, generation_key, session_key,
-    txn_key, user_key,
+    EventKind, EventRow, TxnAnswer, TxnRow, UserRow, encode, event_key, generation_key,
+    session_key, txn_key, user_key,
 };
 use crate::entry::{Entry, Payload};
 use crate::tables::{Fault, Rows};
 
-/// Rows that one entry of a longer work reads or writes, about.
-const STEP_ROWS: usize = 1_000;
+/// Rows that one entry of a longer work reads or writes, about. Few in tests: their accounts are small
+/// and must be erased in several steps all the same.
+const STEP_ROWS: usize = if cfg!(test) { 8 } else { 1_000 };
 
 /// Applies `entries` as one batch.
 ///
@@ -51,7 +52,7 @@ fn apply_entry(batch: &mut Batch<'_>, entry: &Entry) -> Result<Applied, Fault> {
     assert!(entry.index == batch.meta.applied.next(), "entries are applied in order, once");
     batch.begin_entry();
     batch.absorb(&entry.index.0.to_le_bytes());
-    batch.absorb(entry.ballot.to_string().as_bytes());
+    batch.absorb(&encode(&entry.ballot));
     let generation = entry.ballot.generation;
     if generation > batch.meta.ballot.generation {
         batch.put(generation_key(generation), &entry.index);
@@ -62,6 +63,7 @@ fn apply_entry(batch: &mut Batch<'_>, entry: &Entry) -> Result<Applied, Fault> {
     let outcome = match &entry.payload {
         Payload::Nothing => None,
         Payload::View(view) => {
+            step.batch.absorb(&encode(view));
             step.batch.meta.view = Some(view.clone());
             None
         }
@@ -76,7 +78,7 @@ fn apply_entry(batch: &mut Batch<'_>, entry: &Entry) -> Result<Applied, Fault> {
                 Err(Refusal::Code(code)) => Outcome::Refused(code),
                 Err(Refusal::Stale) => Outcome::Stale,
             };
-            step.batch.absorb(&super::schema::encode(&outcome));
+            step.batch.absorb(&encode(&outcome));
             Some(outcome)
         }
     };
@@ -182,6 +184,13 @@ impl Step<'_, '_> {
     /// along when it is pruned.
     fn keep_txn(&mut self, user: UserId, txn: Txn, digest: [u8; 16], answer: TxnAnswer) {
         self.batch.put(txn_key(user, txn), &TxnRow { digest, answer });
+    }
+
+    /// Keeps a txn whose entry tells its account nothing: a row without an event takes it along.
+    fn keep_silent_txn(&mut self, user: UserId, txn: Txn, digest: [u8; 16], answer: TxnAnswer) {
+        self.keep_txn(user, txn, digest, answer);
+        let row = EventRow { what: EventKind::Nothing, txn: Some(txn) };
+        self.batch.put(event_key(user, self.entry.index), &row);
     }
 
     /// Tells an account something, now and to whoever resumes from before.

@@ -9,6 +9,7 @@ use holdfast_common::protocol::{
 
 use super::Answer;
 use super::accounts::name_of;
+use super::messages::shown;
 use crate::chat::schema::{
     ConversationRow, EventKind, EventRow, MessageRow, Meta, conversation_key, decode, end_of,
     event_key, events_of, hidden_key, message_key, number_at, row,
@@ -16,8 +17,8 @@ use crate::chat::schema::{
 use crate::entry::Index;
 use crate::tables::{Fault, Order, Read};
 
-/// Events read from the rows at once.
-const ROWS_MAX: usize = 1_000;
+/// Events read from the rows at once. Few in tests, so that theirs fill several pages too.
+const ROWS_MAX: usize = if cfg!(test) { 8 } else { 1_000 };
 
 pub(super) fn backlog(
     rows: &dyn Read,
@@ -26,7 +27,13 @@ pub(super) fn backlog(
     after: Cursor,
     bytes_max: usize,
 ) -> Result<Answer, Fault> {
-    if after.index > meta.applied.0 || after.generation > meta.ballot.generation {
+    if name_of(rows, user)?.is_none() {
+        return Ok(Answer::Refused(ErrorCode::Unauthorized.into()));
+    }
+    // A place of this generation that is not here yet will come. One of an earlier generation that
+    // reached further than here never will: it falls into a later generation's part below.
+    let at = Cursor { generation: meta.ballot.generation, index: meta.applied.0 };
+    if after.generation > at.generation || (after.generation == at.generation && after > at) {
         return Ok(Answer::Refused(ErrorCode::Behind.into()));
     }
     let generation = generation_of(rows, Index(after.index))?;
@@ -42,26 +49,22 @@ pub(super) fn backlog(
     let mut more = found.len() == ROWS_MAX;
     let mut lines: Vec<(Index, Vec<u8>)> = Vec::new();
     let mut bytes = 0;
-    let mut generation = generation;
+    let mut upto = after;
     for (index, event) in found {
         if bytes > bytes_max {
             more = true;
             break;
         }
-        if generation < meta.ballot.generation {
-            generation = generation_of(rows, index)?;
-        }
+        let newest = upto.generation == at.generation;
+        let generation = if newest { at.generation } else { generation_of(rows, index)? };
+        upto = Cursor { generation, index: index.0 };
         if let Some(event) = tell(rows, user, event?)? {
-            let line = encode_event(&event, Some(Cursor { generation, index: index.0 }));
+            let line = encode_event(&event, Some(upto));
             bytes += line.len();
             lines.push((index, line));
         }
     }
-    let upto = match lines.last() {
-        Some((index, _)) if more => Cursor { generation, index: index.0 },
-        _ => Cursor { generation: meta.ballot.generation, index: meta.applied.0 },
-    };
-    Ok(Answer::Backlog { lines, upto, more })
+    Ok(Answer::Backlog { lines, upto: if more { upto } else { at }, more })
 }
 
 /// The generation that an index belongs to; 0 before the first entry.
@@ -79,7 +82,7 @@ fn generation_of(rows: &dyn Read, index: Index) -> Result<u64, Fault> {
     fault.map_or(Ok(generation), Err)
 }
 
-/// The event as it is told now; nothing when what it is about is gone.
+/// The event as it is told now; nothing when what it is about is gone (marks go with their account).
 fn tell(rows: &dyn Read, user: UserId, event: EventRow) -> Result<Option<Durable>, Fault> {
     Ok(match event.what {
         EventKind::Msg { conv, seq } => {
@@ -91,7 +94,7 @@ fn tell(rows: &dyn Read, user: UserId, event: EventRow) -> Result<Option<Durable
                 conv,
                 seq,
                 from,
-                text: if deleted { String::new() } else { message.text },
+                text: if deleted { String::new() } else { shown(message.text) },
                 ts: message.ts_ms,
                 with: peer_name(rows, user, conv)?,
                 txn: event.txn,
@@ -99,22 +102,25 @@ fn tell(rows: &dyn Read, user: UserId, event: EventRow) -> Result<Option<Durable
             }))
         }
         EventKind::Read { conv, user: reader, upto } => {
-            Some(Durable::Read(MarkEvent { conv, user: name_of(rows, reader)?, upto }))
+            let user = name_of(rows, reader)?;
+            user.map(|user| Durable::Read(MarkEvent { conv, user: Some(user), upto }))
         }
         EventKind::Delivered { conv, user: receiver, upto } => {
-            Some(Durable::Delivered(MarkEvent { conv, user: name_of(rows, receiver)?, upto }))
+            let user = name_of(rows, receiver)?;
+            user.map(|user| Durable::Delivered(MarkEvent { conv, user: Some(user), upto }))
         }
         EventKind::Edited { conv, seq, ts_ms } => {
             let Some(message) = message(rows, conv, seq)? else { return Ok(None) };
             let gone = message.deleted || name_of(rows, message.from)?.is_none();
             let hidden = rows.get(&hidden_key(user, conv, seq))?.is_some();
-            let text = if gone || hidden { String::new() } else { message.text };
+            let text = if gone || hidden { String::new() } else { shown(message.text) };
             Some(Durable::Edited(EditedEvent { conv, seq, text, ts: ts_ms }))
         }
         EventKind::Deleted { conv, seq, scope } => {
             Some(Durable::Deleted(DeletedEvent { conv, seq, scope }))
         }
         EventKind::Gone { conv } => Some(Durable::Gone(GoneEvent { conv })),
+        EventKind::Nothing => None,
     })
 }
 

@@ -7,13 +7,14 @@ use holdfast_common::ids::{ConversationId, Cursor, Seq, UserId};
 use holdfast_common::protocol::{
     CONVERSATIONS_PAGE_MAX, ConversationView, Conversations, ConversationsOk, ErrorCode,
     HISTORY_PAGE_MAX, History, HistoryOk, LastMessage, MessageView, PREVIEW_BYTES_MAX, Page, Reply,
+    TEXT_BYTES_MAX,
 };
 
 use super::Answer;
 use super::accounts::{fitting, name_of};
 use crate::chat::schema::{
-    ConversationRow, MessageRow, conversation_key, decode, end_of, hidden_key, member_of,
-    message_key, number_at, row,
+    ConversationRow, Marks, MessageHead, MessageRow, conversation_key, decode, end_of, hidden_key,
+    member_of, message_key, number_at, row,
 };
 use crate::tables::{Fault, Order, Read};
 
@@ -72,10 +73,10 @@ impl<'a> Reader<'a> {
         fault.map_or(Ok(found), Err)
     }
 
-    /// The numbers from `from` on that this member has deleted for itself.
-    fn hidden(&self, from: Seq) -> Result<BTreeSet<Seq>, Fault> {
+    /// The numbers with `from <= seq < to` that this member has deleted for itself.
+    fn hidden(&self, from: Seq, to: Seq) -> Result<BTreeSet<Seq>, Fault> {
         let start = hidden_key(self.user, self.conv, from);
-        let end = hidden_key(self.user, self.conv, Seq(u64::MAX));
+        let end = hidden_key(self.user, self.conv, to);
         let mut hidden = BTreeSet::new();
         self.rows.range(&start, &end, Order::Ascending, &mut |key, _| {
             hidden.insert(Seq(number_at(key, 17)));
@@ -94,28 +95,47 @@ impl<'a> Reader<'a> {
         let deleted = self.is_deleted(seq, &message, hidden);
         let from = self.author(message.from);
         let MessageRow { ts_ms, text, edited_ms, .. } = message;
-        let (text, edited) = if deleted { (String::new(), None) } else { (text, edited_ms) };
+        let (text, edited) = if deleted { (String::new(), None) } else { (shown(text), edited_ms) };
         MessageView { seq, from, text, ts: ts_ms, edited, deleted }
+    }
+
+    /// How many messages of the other above `read` are not deleted. Nothing is kept of them but the
+    /// count: there may be a million.
+    fn unread(&self, read: Seq) -> Result<u64, Fault> {
+        if self.peer_name.is_none() {
+            return Ok(0);
+        }
+        let (from, to) = (Seq(read.0 + 1), Seq(self.row.last_seq.0 + 1));
+        let hidden = self.hidden(from, to)?;
+        let mut unread = 0;
+        let mut fault = None;
+        let (start, end) = (message_key(self.conv, from), message_key(self.conv, to));
+        self.rows.range(&start, &end, Order::Ascending, &mut |key, value| {
+            match decode::<MessageHead>(value) {
+                Ok(message) if message.from == self.user || message.deleted => {}
+                Ok(_) if hidden.contains(&Seq(number_at(key, 9))) => {}
+                Ok(_) => unread += 1,
+                Err(error) => fault = Some(error),
+            }
+            if fault.is_none() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+        fault.map_or(Ok(unread), Err)
     }
 
     fn summary(&self) -> Result<ConversationView, Fault> {
         let place = self.row.place(self.user).expect("the reader is a member");
         let (own, peer) = (self.row.marks[place], self.row.marks[1 - place]);
         let is_own = self.row.peer(place) == self.user;
-        let peer = if is_own { own } else { peer };
+        let peer = match (is_own, &self.peer_name) {
+            (true, _) => own,
+            (false, Some(_)) => peer,
+            // Marks end with their account, erased or not yet.
+            (false, None) => Marks::default(),
+        };
         let next = Seq(self.row.last_seq.0 + 1);
-        let hidden = self.hidden(Seq(own.read.0 + 1))?;
-        let mut unread = 0;
-        for (seq, message) in
-            self.messages(Seq(own.read.0 + 1), next, Order::Ascending, usize::MAX)?
-        {
-            if message.from != self.user && !self.is_deleted(seq, &message, &hidden) {
-                unread += 1;
-            }
-        }
         let last = self.messages(self.row.last_seq, next, Order::Ascending, 1)?.pop();
-        let (seq, message) = last.expect("a conversation begins with its first message");
-        let hidden = self.hidden(seq)?;
+        let Some((seq, message)) = last else { return Err(lost(self.conv)) };
+        let hidden = self.hidden(seq, next)?;
         let MessageView { seq, from, text, ts, deleted, .. } = self.view(seq, message, &hidden);
         Ok(ConversationView {
             conv: self.conv,
@@ -124,9 +144,24 @@ impl<'a> Reader<'a> {
             read: own.read,
             peer_read: peer.read,
             peer_delivered: peer.delivered,
-            unread,
+            unread: self.unread(own.read)?,
             last: LastMessage { seq, from, text: preview(text), ts, deleted },
         })
+    }
+}
+
+/// The rows contradict each other: a conversation begins with its first message.
+fn lost(conv: ConversationId) -> Fault {
+    Fault { doing: "read a conversation", source: format!("{conv} lacks its last message").into() }
+}
+
+/// The text as a line can hold it. No text that the rules allow grows beyond twice its size in JSON;
+/// one that they do not, out of a crafted snapshot, is cut rather than make a line too long.
+pub(super) fn shown(text: String) -> String {
+    let is_plain = |byte: &u8| *byte >= b' ' || matches!(byte, b'\n' | b'\t');
+    match text.len() <= TEXT_BYTES_MAX && text.as_bytes().iter().all(is_plain) {
+        true => text,
+        false => preview(text),
     }
 }
 
@@ -146,6 +181,9 @@ pub(super) fn conversations(
     page: &Conversations,
     at: Cursor,
 ) -> Result<Answer, Fault> {
+    if name_of(rows, user)?.is_none() {
+        return Ok(Answer::Refused(ErrorCode::Unauthorized.into()));
+    }
     let limit = page.limit.map_or(CONVERSATIONS_PAGE_MAX, |limit| limit as usize);
     let limit = limit.clamp(1, CONVERSATIONS_PAGE_MAX);
     let prefix = member_of(user);
@@ -180,6 +218,9 @@ pub(super) fn conversations(
 }
 
 pub(super) fn history(rows: &dyn Read, user: UserId, page: &History) -> Result<Answer, Fault> {
+    if name_of(rows, user)?.is_none() {
+        return Ok(Answer::Refused(ErrorCode::Unauthorized.into()));
+    }
     let Some(reader) = Reader::open(rows, user, page.conv)? else {
         return Ok(Answer::Refused(ErrorCode::NoSuchConversation.into()));
     };
@@ -193,8 +234,11 @@ pub(super) fn history(rows: &dyn Read, user: UserId, page: &History) -> Result<A
     let mut found = reader.messages(from, to, order, limit + 1)?;
     let mut more = found.len() > limit;
     found.truncate(limit);
-    let first = found.iter().map(|(seq, _)| *seq).min().unwrap_or(Seq(0));
-    let hidden = reader.hidden(first)?;
+    let seqs = || found.iter().map(|(seq, _)| *seq);
+    let hidden = match (seqs().min(), seqs().max()) {
+        (Some(first), Some(last)) => reader.hidden(first, Seq(last.0 + 1))?,
+        _ => BTreeSet::new(),
+    };
     let view = |(seq, message)| reader.view(seq, message, &hidden);
     let mut messages: Vec<MessageView> = found.into_iter().map(view).collect();
     let fits = fitting(&messages);

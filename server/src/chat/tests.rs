@@ -1,0 +1,8 @@
+//! Operations applied and questions answered, against what the protocol promises.
+
+mod compare;
+mod model;
+mod promises;
+mod random;
+mod speed;
+mod world;

@@ -1,0 +1,175 @@
+//! The threads that do jobs, and the channels to and from them.
+//!
+//! ```text
+//! thread    how many      queue bound by
+//! journal   1             one append in flight, and a release now and then
+//! tables    1             one apply in flight, and a persist now and then
+//! reader    2             the node's bound on questions
+//! hash      cores - 1     one job a thread: the node hands out no more
+//! ```
+//!
+//! Owns: the threads and their channels. Driven by: the reactor's loop. Invariants: results of one
+//! thread come back in order; a result is in the channel before the bell rings; a fault of a store
+//! comes back like a result and ends the process. Does not: know what a job is for.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the rim: this is where threads are started and randomness is drawn"
+)]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+use ring::rand::{SecureRandom, SystemRandom};
+
+use crate::journal::FolderDisk;
+use crate::work::{
+    Done, Entropy, Fault, HashJob, Hasher, Job, JournalJob, JournalWorker, Randomness, ReaderJob,
+    ReaderWorker, TablesJob, TablesWorker,
+};
+
+/// Reader threads: one may be at work on a long page while another answers short questions.
+const READERS: usize = 2;
+/// The nice value of hash threads: whatever else wants a core gets it first.
+const HASH_NICENESS: i32 = 19;
+
+/// Wakes the loop, at most once between two of its turns: a wake is a system call.
+#[derive(Debug)]
+pub(super) struct Bell {
+    waker: mio::Waker,
+    rung: AtomicBool,
+}
+
+impl Bell {
+    pub(super) fn new(waker: mio::Waker) -> Bell {
+        Bell { waker, rung: AtomicBool::new(false) }
+    }
+
+    fn ring(&self) {
+        if !self.rung.swap(true, Ordering::AcqRel)
+            && let Err(error) = self.waker.wake()
+        {
+            // Results would wait for the next deadline, which may be seconds away.
+            panic!("the loop cannot be woken: {error}");
+        }
+    }
+
+    /// The loop is about to look: what comes from here on rings again.
+    pub(super) fn hush(&self) {
+        self.rung.store(false, Ordering::Release);
+    }
+}
+
+/// The system's randomness.
+struct System(SystemRandom);
+
+impl Randomness for System {
+    fn entropy(&mut self) -> Entropy {
+        let mut bytes = [0; 48];
+        self.0.fill(&mut bytes).expect("the system always has randomness once it is up");
+        Entropy(bytes)
+    }
+}
+
+/// See the module's page.
+#[derive(Debug)]
+pub(super) struct Workers {
+    journal: Sender<JournalJob>,
+    tables: Sender<TablesJob>,
+    readers: Sender<ReaderJob>,
+    hashers: Sender<HashJob>,
+    pub(super) done: Receiver<Result<Done, Fault>>,
+}
+
+/// Where a thread puts what it found.
+#[derive(Clone)]
+struct Results {
+    done: Sender<Result<Done, Fault>>,
+    bell: Arc<Bell>,
+}
+
+impl Results {
+    fn put(&self, result: Result<Option<Done>, Fault>) {
+        // Only at the end of the process is nobody there to read it.
+        if let Some(result) = result.transpose()
+            && self.done.send(result).is_ok()
+        {
+            self.bell.ring();
+        }
+    }
+}
+
+impl Workers {
+    /// Starts all threads.
+    ///
+    /// # Errors
+    /// The system's, when a thread cannot be started.
+    pub(super) fn start(
+        journal: JournalWorker<FolderDisk>,
+        tables: TablesWorker,
+        bcrypt_cost: u32,
+        hash_threads: usize,
+        bell: Arc<Bell>,
+    ) -> std::io::Result<Workers> {
+        let (done_sender, done) = unbounded();
+        let results = Results { done: done_sender, bell };
+        let (readers, reader_jobs) = unbounded();
+        for _ in 0..READERS {
+            let reader = ReaderWorker::new(tables.views());
+            let results = results.clone();
+            start("reader", &reader_jobs, move |job| results.put(reader.run(job).map(Some)))?;
+        }
+        let (journal_sender, jobs) = unbounded();
+        let (mut worker, results_of) = (journal, results.clone());
+        start("journal", &jobs, move |job| results_of.put(worker.run(job)))?;
+        let (tables_sender, jobs) = unbounded();
+        let (mut worker, results_of) = (tables, results.clone());
+        start("tables", &jobs, move |job| results_of.put(worker.run(job).map(Some)))?;
+        let (hashers, jobs) = unbounded();
+        for _ in 0..hash_threads {
+            let mut hasher = Hasher::new(bcrypt_cost, System(SystemRandom::new()));
+            let results = results.clone();
+            let mut lowered = false;
+            start("hash", &jobs, move |job| {
+                if !std::mem::replace(&mut lowered, true) {
+                    lower_priority();
+                }
+                results.put(Ok(Some(hasher.run(job))));
+            })?;
+        }
+        Ok(Workers { journal: journal_sender, tables: tables_sender, readers, hashers, done })
+    }
+
+    /// Hands a job to its thread.
+    pub(super) fn run(&self, job: Job) {
+        let taken = match job {
+            Job::Journal(job) => self.journal.send(job).is_ok(),
+            Job::Tables(job) => self.tables.send(job).is_ok(),
+            Job::Reader(job) => self.readers.send(job).is_ok(),
+            Job::Hash(job) => self.hashers.send(job).is_ok(),
+        };
+        assert!(taken, "a thread ends only with the process");
+    }
+}
+
+fn start<J: Send + 'static>(
+    name: &str,
+    jobs: &Receiver<J>,
+    mut work: impl FnMut(J) + Send + 'static,
+) -> std::io::Result<()> {
+    let jobs = jobs.clone();
+    thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(move || jobs.iter().for_each(&mut work))
+        .map(|_detached| ())
+}
+
+/// On Linux a priority is a thread's; elsewhere it would be the whole process's, so it stays.
+fn lower_priority() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::setpriority_process(None, HASH_NICENESS) {
+        log::debug!("hash threads keep their priority: {error}");
+    }
+}

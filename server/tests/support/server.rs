@@ -1,0 +1,183 @@
+//! The built server as a process of its own, in a folder of its own, on ports picked free. It dies with
+//! the test.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+/// A server is up, or down, within this, however slow the machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// One server of a cluster of one.
+pub(crate) struct Server {
+    /// Its settings' file.
+    pub(crate) env: PathBuf,
+    /// Its client port.
+    pub(crate) address: SocketAddr,
+    /// Its port for health and metrics.
+    pub(crate) http: SocketAddr,
+    /// Its data folder.
+    pub(crate) folder: PathBuf,
+    /// Its log.
+    pub(crate) log: PathBuf,
+    /// What it says on stderr, over all lives.
+    pub(crate) stderr: PathBuf,
+    /// Variables of its environment.
+    pub(crate) environment: Vec<(String, String)>,
+    process: Option<Child>,
+}
+
+/// A port that nobody has just now.
+pub(crate) fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("a bound socket has an address").port()
+}
+
+impl Server {
+    /// Settings in `folder` with `more` lines; nothing runs yet.
+    pub(crate) fn prepare(folder: &Path, more: &str) -> Server {
+        let (client, replica, http) = (free_port(), free_port(), free_port());
+        let env = folder.join("settings.env");
+        let text = format!(
+            "SERVER1_IP=127.0.0.1\nREPLICA_PORT1={replica}\nCLIENT_PORT1={client}\n\
+             HTTP_PORT1={http}\nDATA_DIR=./data\n{more}"
+        );
+        fs::write(&env, text).expect("a writable folder");
+        let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        Server {
+            env,
+            address: local(client),
+            http: local(http),
+            folder: folder.join("data").join("server1"),
+            log: folder.join("data").join("logs").join("server1.log"),
+            stderr: folder.join("stderr"),
+            environment: Vec::new(),
+            process: None,
+        }
+    }
+
+    /// The same, and a server that greets.
+    pub(crate) fn start(folder: &Path, more: &str) -> Server {
+        let mut server = Server::prepare(folder, more);
+        server.spawn();
+        server
+    }
+
+    /// How the server is started.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast-server"));
+        command.args(["--id", "1", "--env"]).arg(&self.env).stdin(Stdio::null());
+        for (key, value) in &self.environment {
+            command.env(key, value);
+        }
+        command
+    }
+
+    /// Starts the process (again); returns once it greets, and how long that took.
+    pub(crate) fn spawn(&mut self) -> Duration {
+        let start = Instant::now();
+        let mut options = fs::OpenOptions::new();
+        let stderr = options.append(true).create(true).open(&self.stderr).expect("a file");
+        let child = self.command().stderr(stderr).spawn();
+        self.process = Some(child.expect("the server's binary is built"));
+        while !greets(self.address) {
+            let ended = self.process.as_mut().and_then(|child| child.try_wait().ok().flatten());
+            assert!(ended.is_none(), "the server ended with {ended:?}: {}", self.said());
+            assert!(start.elapsed() < PATIENCE, "the server does not answer");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        start.elapsed()
+    }
+
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.as_ref().expect("the server runs").id()
+    }
+
+    /// What it has said on stderr.
+    pub(crate) fn said(&self) -> String {
+        fs::read_to_string(&self.stderr).unwrap_or_default()
+    }
+
+    /// `kill -9`, and the end of the process awaited.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut child) = self.process.take() {
+            child.kill().expect("our own child can be killed");
+            child.wait().expect("our own child can be awaited");
+        }
+    }
+
+    /// SIGTERM; gives how it ended.
+    pub(crate) fn stop(&mut self) -> ExitStatus {
+        self.signal("TERM");
+        self.ended()
+    }
+
+    /// Sends a signal by name.
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.pid().to_string();
+        let sent = Command::new("kill").args(["-s", name, &pid]).status();
+        assert!(sent.expect("kill is there").success());
+    }
+
+    /// Waits for the process to end by itself.
+    pub(crate) fn ended(&mut self) -> ExitStatus {
+        let mut child = self.process.take().expect("the server runs");
+        let start = Instant::now();
+        loop {
+            if let Some(status) = child.try_wait().expect("our own child can be awaited") {
+                return status;
+            }
+            if start.elapsed() > PATIENCE {
+                child.kill().expect("our own child can be killed");
+                panic!("the server does not end");
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn proc_file(&self, name: &str) -> String {
+        fs::read_to_string(format!("/proc/{}/{name}", self.pid()))
+            .expect("Linux tells of processes")
+    }
+
+    /// Resident memory in bytes.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        let status = self.proc_file("status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+        kib.expect("VmRSS is there") * 1024
+    }
+
+    /// Processor time used so far, all threads.
+    pub(crate) fn processor_time(&self) -> Duration {
+        let stat = self.proc_file("stat");
+        let behind = stat.rsplit(')').next().unwrap_or_default();
+        let fields: Vec<&str> = behind.split_whitespace().collect();
+        let ticks: u64 = fields[11..13].iter().map(|f| f.parse::<u64>().unwrap_or(0)).sum();
+        // USER_HZ is 100 on every Linux that Rust runs on.
+        Duration::from_millis(ticks * 10)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Whether a server answers `hello` at `address`.
+pub(crate) fn greets(address: SocketAddr) -> bool {
+    let greet = || -> std::io::Result<usize> {
+        let mut stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+        stream.write_all(
+            b"{\"id\":1,\"op\":\"hello\",\"d\":{\"proto\":[1],\"client\":\"test/1\"}}\n",
+        )?;
+        stream.read(&mut [0; 1])
+    };
+    greet().is_ok_and(|read| read == 1)
+}
