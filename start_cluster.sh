@@ -349,11 +349,12 @@ word_start_all() {
 }
 
 word_gui() {
-    word_start_all window
     if [ "$(uname)" = Linux ] && [ -z "${DISPLAY-}${WAYLAND_DISPLAY-}" ]; then
+        word_start_all
         say "There is no display for the window here: use the terminal client above."
         return 0
     fi
+    word_start_all window
     exec "$window_program" --env "$env_file"
 }
 

@@ -3,6 +3,7 @@
 
 mod apply;
 mod batch;
+mod fuzz;
 pub mod operation;
 pub mod query;
 mod schema;
@@ -18,6 +19,7 @@ pub fn hash_all(rows: &dyn Read) -> Result<(u64, [u8; 32]), Fault> {
 }
 
 pub use apply::apply;
+pub use fuzz::fuzz_apply;
 pub use query::answer;
 pub use schema::{Meta, meta};
 

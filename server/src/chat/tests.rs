@@ -1,6 +1,8 @@
 //! Operations applied and questions answered, against what the protocol promises.
 
 mod compare;
+mod fuzzed;
+mod limits;
 mod model;
 mod promises;
 mod random;
