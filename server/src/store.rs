@@ -27,6 +27,7 @@ use crate::entry::{Ballot, Entry, HardState, Incarnation, Index, Payload, StoreI
 use crate::journal::{self, Batch, FolderDisk, Journal, OpenError};
 use crate::replication::Recovered;
 use crate::tables::{self, DiskRows, snapshot};
+use crate::work::{self, RecoverError};
 
 /// Entries are read from the journal in pieces of about this many bytes at a start.
 const READ_BYTES: usize = 4 << 20;
@@ -357,31 +358,18 @@ fn open_current(
     Ok((journal, rows, meta))
 }
 
-/// The entries that the tables do not hold for sure, and the hard state beside them.
+/// What replication goes on from, in the words of this page.
 fn recover(
     folder: &Path,
     journal: &mut Journal<FolderDisk>,
     meta: &Meta,
 ) -> Result<Recovered, StoreError> {
-    let damaged = |why: String| StoreError::Damaged { folder: folder.to_owned(), why };
-    let (first, last) = (journal.first(), journal.last());
-    let applied = meta.applied;
-    if applied.next() < first {
-        let why = format!("the tables stand at {applied}, the journal begins at {first}");
-        return Err(damaged(why));
-    }
-    if applied > last.0 {
-        let why = format!("the tables stand at {applied}, the journal ends at {}", last.0);
-        return Err(damaged(why));
-    }
-    let mut tail: Vec<Entry> = Vec::new();
-    let mut from = applied.next();
-    while from <= last.0 {
-        tail.extend(journal.read(from, last.0, READ_BYTES)?);
-        from = tail.last().map_or(last.0, |entry| entry.index).next();
-    }
-    let hard_state = journal.hard_state();
-    Ok(Recovered { hard_state, applied, view: meta.view.clone(), last, tail })
+    work::recover(journal, meta).map_err(|error| match error {
+        RecoverError::Journal(fault) => fault.into(),
+        RecoverError::Gap { .. } | RecoverError::Ahead { .. } => {
+            StoreError::Damaged { folder: folder.to_owned(), why: error.to_string() }
+        }
+    })
 }
 
 /// The server, store and life in the file `store`.

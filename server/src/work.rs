@@ -15,9 +15,11 @@ use crate::chat::query::{Answer, Query};
 use crate::entry::{Entry, HardState, Index};
 
 mod hashing;
+mod recovery;
 mod storage;
 
 pub use hashing::{Hasher, Randomness};
+pub use recovery::{RecoverError, recover};
 pub use storage::{JournalWorker, ReaderWorker, TablesWorker};
 
 /// A store that cannot be written or read: the process ends, a restart is the repair.
@@ -105,6 +107,15 @@ pub enum HashJob {
     /// Verify a password against a hash; without one (there is no such account) against a fixed hash
     /// of the same cost, so that the answer takes as long: [`Done::Verified`].
     Verify(Ticket, Zeroizing<String>, Option<String>),
+}
+
+impl HashJob {
+    /// What the job's result is for.
+    pub fn ticket(&self) -> Ticket {
+        match self {
+            HashJob::Hash(ticket, _) | HashJob::Verify(ticket, _, _) => *ticket,
+        }
+    }
 }
 
 /// What a job found.

@@ -9,7 +9,7 @@ use holdfast_common::protocol::{
 use zeroize::Zeroizing;
 
 use super::effect::ClientId;
-use super::requests::BUSY_AFTER_MS;
+use super::requests::busy;
 use super::writes::{Then, Waiting};
 use super::{Node, Task};
 use crate::chat::operation::{Operation, Outcome, Success};
@@ -52,8 +52,7 @@ impl Node {
             Err(error) => return self.refuse(client, id, error),
         };
         if !self.is_whole() {
-            let busy = ErrorReply::new(ErrorCode::Busy).after_ms(BUSY_AFTER_MS);
-            return self.refuse(client, id, busy);
+            return self.refuse(client, id, busy());
         }
         log::info!(target: "audit", "administration op={}", request.name());
         match request {
@@ -89,6 +88,11 @@ impl Node {
                 self.propose(Operation::Verify, Waiting { client, id, then });
             }
             AdminRequest::Backup(backup) => {
+                if !std::path::Path::new(&backup.path).is_absolute() {
+                    let text = "field `path`: expected an absolute path";
+                    let error = ErrorReply::with_text(ErrorCode::BadRequest, text);
+                    return self.refuse(client, id, error);
+                }
                 let task = AdminTask { client, id, step: AdminStep::Backup };
                 let ticket = self.ticket(Task::Admin(task));
                 self.run(Job::Reader(ReaderJob::Backup(ticket, backup.path.into())));
@@ -111,8 +115,7 @@ impl Node {
         let ticket = self.ticket(Task::Admin(AdminTask { client, id, step }));
         if self.hash(Some(client), HashJob::Hash(ticket, password)).is_err() {
             self.tasks.remove(&ticket);
-            let busy = ErrorReply::new(ErrorCode::Busy).after_ms(BUSY_AFTER_MS);
-            self.refuse(client, id, busy);
+            self.refuse(client, id, busy());
         }
     }
 
@@ -166,7 +169,11 @@ impl Node {
                 let user = account.user;
                 (Operation::AdminResetPassword { user, password_hash }, "reset_password")
             }
-            other => unreachable!("{other:?} hashes nothing"),
+            step @ (AdminStep::Users
+            | AdminStep::RegisterLookup { .. }
+            | AdminStep::ResetLookup { .. }
+            | AdminStep::DeleteLookup
+            | AdminStep::Backup) => unreachable!("{step:?} hashes nothing"),
         };
         self.propose(operation, Waiting { client, id, then: Then::Admin(what) });
     }
@@ -208,7 +215,9 @@ impl Node {
             }
             Err(why) => {
                 log::warn!("backup failed: {why}");
-                self.refuse(client, id, ErrorReply::with_text(ErrorCode::Internal, why));
+                // The path is the administrator's, and so is the disk behind it.
+                let text = format!("field `path`: {why}");
+                self.refuse(client, id, ErrorReply::with_text(ErrorCode::BadRequest, text));
             }
         }
     }

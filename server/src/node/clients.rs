@@ -8,9 +8,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use holdfast_common::ids::{Cursor, UserId};
-use holdfast_common::protocol::{HELLO_S_MAX, Request, SIGN_IN_S_MAX, SILENCE_S_MAX};
+use holdfast_common::protocol::{HELLO_S_MAX, SIGN_IN_S_MAX, SILENCE_S_MAX};
 
 use super::effect::{ClientId, Origin};
+use super::kinds::Kind;
 use crate::chat::operation::Actor;
 use crate::entry::Index;
 
@@ -41,7 +42,8 @@ pub(super) enum Feed {
     /// From the turns, as they are applied; events up to here were sent already.
     Live { shown: Index },
     /// From the tables, page by page, as the client drains them.
-    CatchingUp { after: Cursor, fetching: bool },
+    /// There may be events for it up to `missed`; behind that there are none yet.
+    CatchingUp { after: Cursor, missed: Index, fetching: bool },
 }
 
 /// A connected client.
@@ -56,7 +58,7 @@ pub(super) struct Client {
     /// The ids of its requests without an answer: at most the pipeline's bound, the rim sees to it.
     pub(super) unanswered: Vec<u64>,
     /// Requests that wait behind a sign-in, or behind a write that is being prepared.
-    pub(super) held: VecDeque<(u64, Request)>,
+    pub(super) held: VecDeque<(u64, Kind)>,
     /// A write is being prepared (a name looked up, a password verified): later writes wait, so that
     /// they take effect in the order sent.
     pub(super) preparing: bool,

@@ -11,6 +11,15 @@ use crate::work::{Entropy, HashJob, Job, Ticket};
 pub(super) struct HashQueueFull;
 
 impl Node {
+    /// A closed connection's jobs that no thread has taken are not done.
+    pub(super) fn drop_hashes(&mut self, client: ClientId) {
+        let is_its = |(other, _): &(Option<ClientId>, HashJob)| *other == Some(client);
+        for (_, job) in self.hash_queue.iter().filter(|entry| is_its(entry)) {
+            self.tasks.remove(&job.ticket());
+        }
+        self.hash_queue.retain(|entry| !is_its(entry));
+    }
+
     /// Hashes or verifies a password, after those that wait already.
     pub(super) fn hash(
         &mut self,
@@ -43,7 +52,7 @@ impl Node {
             Task::SignIn(task) => self.sign_in_hashed(task, hash, entropy),
             Task::Write(task) => self.write_hashed(task, hash),
             Task::Admin(task) => self.admin_hashed(task, hash, entropy),
-            task @ (Task::Reply(..) | Task::Backlog(_) | Task::FollowUps) => {
+            task @ (Task::Reply(..) | Task::Backlog(..) | Task::FollowUps) => {
                 unreachable!("{task:?} hashes nothing")
             }
         }
@@ -53,7 +62,7 @@ impl Node {
         match self.tasks.remove(&ticket).expect("each ticket is answered once") {
             Task::SignIn(task) => self.sign_in_verified(task, right, entropy),
             Task::Write(task) => self.write_verified(task, right),
-            task @ (Task::Reply(..) | Task::Backlog(_) | Task::Admin(_) | Task::FollowUps) => {
+            task @ (Task::Reply(..) | Task::Backlog(..) | Task::Admin(_) | Task::FollowUps) => {
                 unreachable!("{task:?} verifies nothing")
             }
         }

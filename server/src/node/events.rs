@@ -1,12 +1,12 @@
 //! Events on their way to connections: live ones as they are applied, missed ones page by page.
 
-use holdfast_common::ids::{Cursor, UserId};
+use holdfast_common::ids::{Cursor, SessionId, UserId};
 use holdfast_common::protocol::{ByeReason, Durable, encode_event};
 
 use super::clients::Feed;
 use super::effect::{ClientId, Effect};
 use super::{Node, Task};
-use crate::chat::operation::{Ended, Ending, Notice};
+use crate::chat::operation::{Actor, Ended, Ending, Notice, Operation};
 use crate::chat::query::{Answer, Query};
 use crate::entry::Index;
 
@@ -26,7 +26,15 @@ impl Node {
             Notice::Ended { user, sessions, reason } => {
                 self.sessions_ended(user, &sessions, reason, at);
             }
-            Notice::FollowUp(operation) => self.propose_own(operation),
+            // What an earlier life left half done is asked of the tables, once, when they are whole.
+            Notice::FollowUp(operation) if Index(at.index) > self.replication.opening() => {
+                if matches!(operation, Operation::Erase { .. }) {
+                    // The texts go only now: an erasing of the files before that would miss them.
+                    self.upkeep.erasable(self.now.instant);
+                }
+                self.propose_own(operation);
+            }
+            Notice::FollowUp(_) => {}
             Notice::Erasable => self.upkeep.erasable(self.now.instant),
         }
     }
@@ -39,7 +47,11 @@ impl Node {
             let Some(signed_in) = client.signed_in_mut() else { continue };
             match &mut signed_in.feed {
                 Feed::Live { shown } if Index(at.index) > *shown => *shown = Index(at.index),
-                Feed::Live { .. } | Feed::CatchingUp { .. } => continue,
+                Feed::Live { .. } => continue,
+                Feed::CatchingUp { missed, .. } => {
+                    *missed = Index(at.index);
+                    continue;
+                }
             }
             let line = line.get_or_insert_with(|| encode_event(event, Some(at))).clone();
             self.metrics.events += 1;
@@ -75,13 +87,13 @@ impl Node {
         for (_, line) in lines {
             self.effects.push_back(Effect::Send { client, line, answers: false });
         }
-        let reached_live = !more && upto.index >= self.applied.index;
         let Some(entry) = self.clients.get_mut(client) else { return };
         let Some(signed_in) = entry.signed_in_mut() else { return };
-        if reached_live {
+        let Feed::CatchingUp { missed, .. } = signed_in.feed else { return };
+        if !more && Index(upto.index) >= missed {
             signed_in.feed = Feed::Live { shown: Index(upto.index) };
         } else {
-            signed_in.feed = Feed::CatchingUp { after: upto, fetching: false };
+            signed_in.feed = Feed::CatchingUp { after: upto, missed, fetching: false };
             self.backlog_next(client);
         }
     }
@@ -91,30 +103,35 @@ impl Node {
         let Some(client) = self.clients.get_mut(id) else { return };
         let drained = client.backlog_bytes <= BACKLOG_LOW_BYTES;
         let Some(signed_in) = client.signed_in_mut() else { return };
-        let user = signed_in.actor.user;
-        if let Feed::CatchingUp { after, fetching } = &mut signed_in.feed
+        let Actor { user, session } = signed_in.actor;
+        if let Feed::CatchingUp { after, fetching, .. } = &mut signed_in.feed
             && drained
             && !*fetching
         {
             *fetching = true;
             let query = Query::Backlog { user, after: *after, bytes_max: BACKLOG_PAGE_BYTES };
-            let ticket = self.ticket(Task::Backlog(id));
+            let ticket = self.ticket(Task::Backlog(id, session));
             self.ask(ticket, query);
         }
     }
 
-    pub(super) fn backlog_answered(&mut self, client: ClientId, answer: Answer) {
-        let catching_up = self.clients.get(client).and_then(|client| client.signed_in());
-        let Some(Feed::CatchingUp { .. }) = catching_up.map(|signed_in| signed_in.feed) else {
-            // It has signed out, or gone.
+    pub(super) fn backlog_answered(
+        &mut self,
+        client: ClientId,
+        session: SessionId,
+        answer: Answer,
+    ) {
+        let signed_in = self.clients.get(client).and_then(|client| client.signed_in());
+        if signed_in.is_none_or(|signed_in| signed_in.actor.session != session) {
+            // It has signed out, or gone; what it sees now may be another account's.
             return;
-        };
-        match answer {
-            Answer::Backlog { lines, upto, more } => self.backlog_page(client, lines, upto, more),
-            // Events were pruned while the client drained, for days: it must begin anew.
-            Answer::Refused(_) => self.say_bye(client, ByeReason::Slow),
-            other => unreachable!("{other:?} is no page of events"),
         }
+        if let Answer::Backlog { lines, upto, more } = answer {
+            return self.backlog_page(client, lines, upto, more);
+        }
+        // Events were pruned while the client drained, for days: it must begin anew.
+        assert!(matches!(answer, Answer::Refused(_)), "{answer:?} is no page of events");
+        self.say_bye(client, ByeReason::Slow);
     }
 
     pub(super) fn client_backlog(&mut self, id: ClientId, bytes: usize) {

@@ -83,6 +83,7 @@ impl<K: Ord + Clone> Buckets<K> {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "an instant can only be had from the clock")]
 mod tests {
     use super::*;
 

@@ -22,6 +22,7 @@ mod clients;
 mod credentials;
 pub mod effect;
 mod events;
+mod kinds;
 mod limits;
 mod requests;
 mod sign_in;
@@ -34,15 +35,16 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use holdfast_common::config::{Plaintext, Registration};
-use holdfast_common::ids::{Cursor, ServerId, UserId};
-use holdfast_common::protocol::{ErrorReply, Request};
+use holdfast_common::ids::{Cursor, ServerId, SessionId, UserId};
+use holdfast_common::protocol::ErrorReply;
 
-use crate::chat::operation::Applied;
+use crate::chat::operation::{Applied, Operation};
 use crate::entry::{Entry, Index};
 use crate::replication::{self, Replication};
 use crate::work::{Done, Job, JournalJob, TablesJob, Ticket};
 use clients::Clients;
 use effect::{ClientId, Effect, Input, Now};
+use kinds::Kind;
 use limits::Buckets;
 pub use status::Metrics;
 use upkeep::Upkeep;
@@ -86,7 +88,7 @@ pub struct Node {
     replication: Replication,
     clients: Clients,
     /// Requests that wait until the state is whole.
-    gate: VecDeque<(ClientId, u64, Request)>,
+    gate: VecDeque<(ClientId, u64, Kind)>,
     /// What the answers of jobs under way are for.
     tasks: BTreeMap<Ticket, Task>,
     next_ticket: u64,
@@ -97,6 +99,8 @@ pub struct Node {
     hashing: usize,
     /// Who waits for which entry, in the order of the log.
     proposals: VecDeque<(Index, Waiting)>,
+    /// The server's own operations that found no room among the proposals.
+    own_operations: VecDeque<Operation>,
     /// Committed entries that the tables thread has not got yet.
     to_apply: VecDeque<Entry>,
     applying: bool,
@@ -124,8 +128,8 @@ enum Task {
     SignIn(sign_in::SignInTask),
     /// A write that is being prepared.
     Write(writes::WriteTask),
-    /// The next page of events for a connection.
-    Backlog(ClientId),
+    /// The next page of events for a connection, as long as it is of this session.
+    Backlog(ClientId, SessionId),
     /// An administrator's request.
     Admin(admin::AdminTask),
     /// What a crash left half done.
@@ -147,6 +151,7 @@ impl Node {
             hash_queue: VecDeque::new(),
             hashing: 0,
             proposals: VecDeque::new(),
+            own_operations: VecDeque::new(),
             to_apply: VecDeque::new(),
             applying: false,
             applied,
@@ -271,6 +276,7 @@ impl Node {
                 self.notice(notice, self.applied);
             }
         }
+        self.propose_waiting();
         if !was_whole && self.is_whole() {
             self.became_whole();
         }
@@ -286,8 +292,8 @@ impl Node {
         );
         let ticket = self.ticket(Task::FollowUps);
         self.ask(ticket, crate::chat::query::Query::FollowUps);
-        for (client, id, request) in std::mem::take(&mut self.gate) {
-            self.submit(client, id, request);
+        for (client, id, kind) in std::mem::take(&mut self.gate) {
+            self.submit(client, id, kind);
         }
     }
 

@@ -1,16 +1,18 @@
 //! From a line to a request under way: who may ask what, and in which order.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use holdfast_common::config::Plaintext;
 use holdfast_common::ids::{Cursor, UserId};
 use holdfast_common::protocol::{
     ByeReason, ErrorCode, ErrorReply, Hello, HelloOk, LINE_BYTES_MAX, Limits, PING_S, PIPELINE_MAX,
-    PROTOCOL, PingOk, Reply, Request, RequestFrame, TEXT_BYTES_MAX, encode_error,
+    PROTOCOL, PingOk, Reply, RequestFrame, TEXT_BYTES_MAX, encode_error,
 };
 
 use super::clients::Stage;
 use super::effect::{ClientId, Effect, Origin, Transport};
+use super::kinds::{Kind, Question, SignIn};
 use super::{Node, READS_MAX, Task};
 use crate::chat::operation::Actor;
 use crate::chat::query::{Answer, Query};
@@ -52,7 +54,7 @@ impl Node {
         if self.clients.close(id).is_some() {
             log::debug!("{id} closed");
         }
-        self.hash_queue.retain(|(client, _)| *client != Some(id));
+        self.drop_hashes(id);
         self.gate.retain(|(client, _, _)| *client != id);
     }
 
@@ -77,7 +79,7 @@ impl Node {
             return self.admin_request(id, &frame);
         }
         match frame.request() {
-            Ok(request) => self.submit(id, frame.id, request),
+            Ok(request) => self.submit(id, frame.id, request.into()),
             Err(error) => self.refuse(id, frame.id, error),
         }
     }
@@ -98,19 +100,19 @@ impl Node {
 
     /// Takes a request in its turn: it may have to wait for the state to be whole, for a sign-in before
     /// it, or (a write) for a write before it that is being prepared.
-    pub(super) fn submit(&mut self, id: ClientId, request_id: u64, request: Request) {
-        let at_once = matches!(request, Request::Hello(_) | Request::Ping(_) | Request::Status(_));
-        if !at_once && !self.is_whole() {
-            self.gate.push_back((id, request_id, request));
-            return;
-        }
+    pub(super) fn submit(&mut self, id: ClientId, request_id: u64, kind: Kind) {
+        let is_whole = self.is_whole();
         let Some(client) = self.clients.get_mut(id) else { return };
+        let at_once = matches!(kind, Kind::Hello(_) | Kind::Ping | Kind::Status)
+            || matches!(client.stage, Stage::New);
         let behind_sign_in = matches!(client.stage, Stage::SigningIn);
-        let behind_write = is_write(&request) && (client.preparing || !client.held.is_empty());
-        if behind_sign_in || behind_write {
-            client.held.push_back((request_id, request));
+        let behind_write = kind.is_change() && (client.preparing || !client.held.is_empty());
+        if !at_once && !is_whole {
+            self.gate.push_back((id, request_id, kind));
+        } else if behind_sign_in || behind_write {
+            client.held.push_back((request_id, kind));
         } else {
-            self.start(id, request_id, request);
+            self.start(id, request_id, kind);
         }
     }
 
@@ -119,53 +121,53 @@ impl Node {
         while let Some(client) = self.clients.get_mut(id) {
             let blocked = match client.held.front() {
                 None => return,
-                Some((_, request)) => {
+                Some((_, kind)) => {
                     matches!(client.stage, Stage::SigningIn)
-                        || (client.preparing && is_write(request))
+                        || (client.preparing && kind.is_change())
                 }
             };
             if blocked {
                 return;
             }
-            if let Some((request_id, request)) = client.held.pop_front() {
-                self.start(id, request_id, request);
+            if let Some((request_id, kind)) = client.held.pop_front() {
+                self.start(id, request_id, kind);
             }
         }
     }
 
-    fn start(&mut self, id: ClientId, request_id: u64, request: Request) {
+    fn start(&mut self, id: ClientId, request_id: u64, kind: Kind) {
         let Some(client) = self.clients.get(id) else { return };
         let greeted = !matches!(client.stage, Stage::New);
         let actor = client.signed_in().map(|signed_in| signed_in.actor);
-        match (request, actor) {
-            (Request::Hello(hello), _) => self.hello(id, request_id, &hello),
-            _ if !greeted => self.refuse(
-                id,
-                request_id,
-                ErrorReply::with_text(ErrorCode::BadRequest, "send `hello` first"),
-            ),
-            (Request::Ping(_), _) => {
+        let bad = |text: &str| ErrorReply::with_text(ErrorCode::BadRequest, text);
+        match (kind, actor) {
+            (Kind::Hello(hello), _) => self.hello(id, request_id, &hello),
+            _ if !greeted => self.refuse(id, request_id, bad("send `hello` first")),
+            (Kind::Ping, _) => {
                 let reply = Reply::Ping(PingOk { ts: self.now.wall_ms });
                 self.answer(id, request_id, reply.encode(request_id));
             }
-            (Request::Status(_), _) => {
+            (Kind::Status, _) => {
                 let reply = Reply::Status(self.status());
                 self.answer(id, request_id, reply.encode(request_id));
             }
-            (Request::Register(_) | Request::Login(_) | Request::Resume(_), Some(_)) => self
-                .refuse(
-                    id,
-                    request_id,
-                    ErrorReply::with_text(ErrorCode::BadRequest, "already signed in here"),
-                ),
-            (Request::Register(register), None) => self.register(id, request_id, register),
-            (Request::Login(login), None) => self.login(id, request_id, login),
-            (Request::Resume(resume), None) => self.resume(id, request_id, &resume),
-            (_, None) => self.refuse(id, request_id, ErrorCode::Unauthorized),
-            (request, Some(actor)) if is_write(&request) => {
-                self.write(id, request_id, actor, request);
+            (Kind::SignIn(_), Some(_)) => {
+                self.refuse(id, request_id, bad("this connection is signed in already"));
             }
-            (request, Some(actor)) => self.read(id, request_id, actor, request),
+            (Kind::SignIn(SignIn::Register(register)), None) => {
+                self.register(id, request_id, register);
+            }
+            (Kind::SignIn(SignIn::Login(login)), None) => self.login(id, request_id, login),
+            (Kind::SignIn(SignIn::Resume(resume)), None) => self.resume(id, request_id, resume),
+            (Kind::Question(_) | Kind::Change(_), None) => {
+                let text = "no session on this connection: sign in first";
+                let error = ErrorReply::with_text(ErrorCode::Unauthorized, text);
+                self.refuse(id, request_id, error);
+            }
+            (Kind::Question(question), Some(actor)) => {
+                self.question(id, request_id, actor, question);
+            }
+            (Kind::Change(change), Some(actor)) => self.change(id, request_id, actor, change),
         }
     }
 
@@ -188,24 +190,20 @@ impl Node {
         self.answer(id, request_id, Reply::Hello(reply).encode(request_id));
     }
 
-    fn read(&mut self, id: ClientId, request_id: u64, actor: Actor, request: Request) {
-        let query = match request {
-            Request::Sessions(_) => Query::Sessions(actor),
-            Request::Users(users) => {
+    fn question(&mut self, id: ClientId, request_id: u64, actor: Actor, question: Question) {
+        let query = match question {
+            Question::Sessions => Query::Sessions(actor),
+            Question::Users(users) => {
                 if let Err(wait) = self.users_asked.take(&actor.user, self.now.instant) {
-                    let after_ms = wait.as_millis().try_into().unwrap_or(u64::MAX);
-                    let error = ErrorReply::new(ErrorCode::RateLimited).after_ms(after_ms);
-                    return self.refuse(id, request_id, error);
+                    return self.refuse(id, request_id, rate_limited("searches for users", wait));
                 }
                 Query::Users(users)
             }
-            Request::Conversations(page) => Query::Conversations(actor.user, page),
-            Request::History(history) => Query::History(actor.user, history),
-            other => unreachable!("{} is no read", other.name()),
+            Question::Conversations(page) => Query::Conversations(actor.user, page),
+            Question::History(history) => Query::History(actor.user, history),
         };
         if self.reads >= READS_MAX {
-            let busy = ErrorReply::new(ErrorCode::Busy).after_ms(BUSY_AFTER_MS);
-            return self.refuse(id, request_id, busy);
+            return self.refuse(id, request_id, busy());
         }
         let ticket = self.ticket(Task::Reply(id, request_id));
         self.ask(ticket, query);
@@ -226,7 +224,9 @@ impl Node {
             (Task::Reply(client, id), Answer::Refused(error)) => self.refuse(client, id, error),
             (Task::SignIn(task), answer) => self.sign_in_answered(task, answer, at),
             (Task::Write(task), answer) => self.write_answered(task, answer),
-            (Task::Backlog(client), answer) => self.backlog_answered(client, answer),
+            (Task::Backlog(client, session), answer) => {
+                self.backlog_answered(client, session, answer);
+            }
             (Task::Admin(task), answer) => self.admin_answered(task, answer),
             (Task::FollowUps, Answer::FollowUps(operations)) => {
                 for operation in operations {
@@ -249,34 +249,20 @@ impl Node {
 
     /// Takes a token of the account's sends, or refuses.
     pub(super) fn take_send(&mut self, user: UserId) -> Result<(), ErrorReply> {
-        self.sends.take(&user, self.now.instant).map_err(|wait| {
-            let after_ms = wait.as_millis().try_into().unwrap_or(u64::MAX);
-            ErrorReply::new(ErrorCode::RateLimited).after_ms(after_ms)
-        })
+        self.sends.take(&user, self.now.instant).map_err(|wait| rate_limited("messages", wait))
     }
 }
 
-/// Whether an operation changes what is replicated, once signed in.
-fn is_write(request: &Request) -> bool {
-    match request {
-        Request::Logout(_)
-        | Request::Revoke(_)
-        | Request::Passwd(_)
-        | Request::DeleteAccount(_)
-        | Request::Send(_)
-        | Request::Read(_)
-        | Request::Delivered(_)
-        | Request::Edit(_)
-        | Request::Delete(_) => true,
-        Request::Hello(_)
-        | Request::Ping(_)
-        | Request::Status(_)
-        | Request::Register(_)
-        | Request::Login(_)
-        | Request::Resume(_)
-        | Request::Sessions(_)
-        | Request::Users(_)
-        | Request::Conversations(_)
-        | Request::History(_) => false,
-    }
+/// The refusal when a queue is full.
+pub(super) fn busy() -> ErrorReply {
+    ErrorReply::new(ErrorCode::Busy).after_ms(BUSY_AFTER_MS)
+}
+
+/// The refusal of what comes too often.
+pub(super) fn rate_limited(what: &str, wait: Duration) -> ErrorReply {
+    // Rounded up: whoever comes back then finds a token.
+    let after_ms = u64::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
+    let seconds = after_ms.div_ceil(1_000);
+    let text = format!("too many {what}: nothing was done, try again in {seconds} s");
+    ErrorReply::with_text(ErrorCode::RateLimited, text).after_ms(after_ms)
 }

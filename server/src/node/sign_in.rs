@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 use super::clients::{Feed, SignedIn, Stage};
 use super::effect::{ClientId, Origin};
 use super::events::BACKLOG_PAGE_BYTES;
+use super::requests::{busy, rate_limited};
 use super::writes::{Then, Waiting};
 use super::{Node, Task};
 use crate::chat::operation::{Actor, NewSession, Operation};
@@ -46,8 +47,8 @@ pub(super) enum Step {
     LoginVerify(Login, Option<Account>),
     /// The session of the token.
     ResumeLookup(Resume),
-    /// The first page of events behind the cursor.
-    ResumeBacklog(LiveSession, Cursor),
+    /// The first page of events behind the cursor, for the session that was there at this index.
+    ResumeBacklog(Resume, LiveSession, Index, Cursor),
 }
 
 /// A request that may have to walk again from its beginning.
@@ -66,7 +67,7 @@ impl Node {
             return self.refuse(client, id, broken);
         }
         if self.settings.registration == holdfast_common::config::Registration::Closed {
-            let text = "registration is closed here: an administrator adds accounts";
+            let text = "registration is closed here: ask an administrator for an account";
             return self.refuse(client, id, ErrorReply::with_text(ErrorCode::Forbidden, text));
         }
         if let Err(error) = self.take_address(client) {
@@ -97,17 +98,24 @@ impl Node {
         self.sign_in_ask(client, id, Step::LoginLookup(login), query);
     }
 
-    pub(super) fn resume(&mut self, client: ClientId, id: u64, resume: &Resume) {
+    pub(super) fn resume(&mut self, client: ClientId, id: u64, resume: Resume) {
         self.begin_sign_in(client);
-        let hash = token_hash(&resume.token);
-        self.sign_in_ask(client, id, Step::ResumeLookup(resume.clone()), Query::Token(hash));
+        self.resume_lookup(client, id, resume);
+    }
+
+    fn resume_lookup(&mut self, client: ClientId, id: u64, resume: Resume) {
+        let query = Query::Token(token_hash(&resume.token));
+        self.sign_in_ask(client, id, Step::ResumeLookup(resume), query);
     }
 
     /// What was verified is no longer so: the walk begins anew.
     pub(super) fn sign_in_again(&mut self, client: ClientId, id: u64, again: Again) {
         match again {
             Again::Register(register) => self.register_lookup(client, id, register),
-            Again::Login(login) => self.login_lookup(client, id, login),
+            Again::Login(login) => match self.take_sign_in(client, &login.user) {
+                Ok(()) => self.login_lookup(client, id, login),
+                Err(error) => self.sign_in_refused(client, id, error),
+            },
         }
     }
 
@@ -145,9 +153,12 @@ impl Node {
             HashFor::Known(password, hash) => HashJob::Verify(ticket, password, hash),
         };
         if self.hash(Some(client), job).is_err() {
-            self.tasks.remove(&ticket);
-            let busy = ErrorReply::new(ErrorCode::Busy).after_ms(super::requests::BUSY_AFTER_MS);
-            self.sign_in_refused(client, id, busy);
+            if let Some(Task::SignIn(SignInTask { step: Step::LoginVerify(login, _), .. })) =
+                self.tasks.remove(&ticket)
+            {
+                self.give_back_sign_in(client, &login.user);
+            }
+            self.sign_in_refused(client, id, busy());
         }
     }
 
@@ -169,16 +180,23 @@ impl Node {
             (Step::ResumeLookup(resume), Answer::Session(session)) => {
                 self.resume_found(client, id, resume, session, at);
             }
-            (Step::ResumeBacklog(session, from), Answer::Backlog { lines, upto, more }) => {
-                if Index(at.index) < self.last_ending {
-                    // The view is older than the end of some session, perhaps of this one.
-                    return self.resume_backlog(client, id, session, from);
+            (
+                Step::ResumeBacklog(resume, session, seen, from),
+                Answer::Backlog { lines, upto, more },
+            ) => {
+                if seen < self.last_ending {
+                    // Some session ended since this one was seen: perhaps this one.
+                    return self.resume_lookup(client, id, resume);
                 }
                 self.resumed(client, id, session, from);
                 self.backlog_page(client, lines, upto, more);
             }
             (Step::ResumeBacklog(..), Answer::Refused(error)) => {
-                self.sign_in_refused(client, id, error);
+                // The state is whole, and this server leads: a cursor that it does not reach belongs
+                // to a history that is no more.
+                let is_elsewhere = error.code == ErrorCode::Behind;
+                let expired = ErrorCode::CursorExpired.into();
+                self.sign_in_refused(client, id, if is_elsewhere { expired } else { error });
             }
             (step, answer) => unreachable!("{answer:?} is no answer to {step:?}"),
         }
@@ -216,14 +234,23 @@ impl Node {
         at: Cursor,
     ) {
         if Index(at.index) < self.last_ending {
-            return self.resume(client, id, &resume);
+            // The view is older than the end of some session, perhaps of this one.
+            return self.resume_lookup(client, id, resume);
         }
         let Some(session) = session else {
             self.audit_failure(client, "resume", "-");
             return self.sign_in_refused(client, id, ErrorCode::Unauthorized);
         };
         match resume.cur {
-            Some(from) => self.resume_backlog(client, id, session, from),
+            Some(from) => {
+                let query = Query::Backlog {
+                    user: session.actor.user,
+                    after: from,
+                    bytes_max: BACKLOG_PAGE_BYTES,
+                };
+                let step = Step::ResumeBacklog(resume, session, Index(at.index), from);
+                self.sign_in_ask(client, id, step, query);
+            }
             None => {
                 self.resumed(client, id, session, at);
                 self.backlog_page(client, Vec::new(), at, false);
@@ -231,16 +258,12 @@ impl Node {
         }
     }
 
-    fn resume_backlog(&mut self, client: ClientId, id: u64, session: LiveSession, from: Cursor) {
-        let query =
-            Query::Backlog { user: session.actor.user, after: from, bytes_max: BACKLOG_PAGE_BYTES };
-        self.sign_in_ask(client, id, Step::ResumeBacklog(session, from), query);
-    }
-
     fn resumed(&mut self, client: ClientId, id: u64, session: LiveSession, from: Cursor) {
         let LiveSession { actor, name } = session;
         let reply = Reply::Resume(ResumeOk { user: name.clone(), cur: from });
-        let feed = Feed::CatchingUp { after: from, fetching: false };
+        // What was applied since the tables were asked may concern it.
+        let missed = Index(self.applied.index);
+        let feed = Feed::CatchingUp { after: from, missed, fetching: false };
         self.signed_in(client, SignedIn { actor, name, feed });
         self.answer(client, id, reply.encode(id));
         self.release_held(client);
@@ -290,9 +313,11 @@ impl Node {
             }
             (step, _) => unreachable!("{step:?} verifies nothing"),
         };
-        self.give_back_sign_in(client, &account.name);
         let (session, token) = new_session(entropy, &device);
         let dup = replaces.is_some();
+        if !dup {
+            self.give_back_sign_in(client, &account.name);
+        }
         let then = Then::SignIn { session: session.id, token, dup, again };
         let operation =
             Operation::SignIn { user: account.user, revision: account.revision, session, replaces };
@@ -338,13 +363,19 @@ impl Node {
 
     fn take_address(&mut self, client: ClientId) -> Result<(), ErrorReply> {
         let Some(address) = self.address(client) else { return Ok(()) };
-        self.address_fails.take(&address, self.now.instant).map_err(too_often)
+        let taken = self.address_fails.take(&address, self.now.instant);
+        taken.map_err(|wait| rate_limited("sign-ins from this address", wait))
     }
 
     /// Reserves one failure of the name and of the address; given back when the password was right.
     pub(super) fn take_sign_in(&mut self, client: ClientId, name: &str) -> Result<(), ErrorReply> {
+        // What is no name is nobody's, and may be long: it is counted for the address alone.
+        if check_name(name).is_err() {
+            return self.take_address(client);
+        }
         let name = fold_name(name);
-        self.name_fails.take(&name, self.now.instant).map_err(too_often)?;
+        let taken = self.name_fails.take(&name, self.now.instant);
+        taken.map_err(|wait| rate_limited("failed sign-ins for this name", wait))?;
         self.take_address(client).inspect_err(|_| {
             self.name_fails.give_back(&name, self.now.instant);
         })
@@ -364,13 +395,6 @@ enum HashFor {
     New(Zeroizing<String>),
     /// Whether this password has this hash.
     Known(Zeroizing<String>, Option<String>),
-}
-
-fn too_often(wait: std::time::Duration) -> ErrorReply {
-    let after_ms = wait.as_millis().try_into().unwrap_or(u64::MAX);
-    let seconds = wait.as_secs() + 1;
-    let text = format!("too many failed sign-ins: wait {seconds} s");
-    ErrorReply::with_text(ErrorCode::RateLimited, text).after_ms(after_ms)
 }
 
 /// What the tables know of a token.

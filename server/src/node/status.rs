@@ -51,9 +51,10 @@ impl Node {
     /// The cluster as this server sees it.
     pub fn status(&self) -> Status {
         let me = self.settings.server;
-        let writable = self.is_writable();
+        // A server that stops leads to the end: nobody else can.
+        let leads = self.is_whole();
         let state = |server| match server == me {
-            true if writable => ServerState::Primary,
+            true if leads => ServerState::Primary,
             _ => ServerState::Unknown,
         };
         let servers = self.settings.servers.iter().map(|(server, address)| ServerStatus {
@@ -64,12 +65,12 @@ impl Node {
         });
         Status {
             server: me,
-            role: if writable { Role::Primary } else { Role::Joining },
-            primary: writable.then_some(me),
+            role: if leads { Role::Primary } else { Role::Joining },
+            primary: leads.then_some(me),
             ballot: self.replication.ballot().to_string(),
             in_sync: self.copies(),
             of: self.of(),
-            writable,
+            writable: self.is_writable(),
             waiting: self.waiting(),
             servers: servers.collect(),
         }

@@ -19,6 +19,9 @@ const PERSIST_ENTRIES: usize = 20_000;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Deleted texts leave the files within 24 hours; half of that leaves room for the work itself.
 const ERASE_AFTER: Duration = Duration::from_secs(12 * 60 * 60);
+/// A former life may have deleted texts and not erased them yet. It is done so soon that only a server
+/// that is started every hour of a day could be late.
+const ERASE_AFTER_START: Duration = Duration::from_secs(60 * 60);
 /// A stopping server waits this long for what is under way, so that it ends within five seconds.
 const STOP_WITHIN: Duration = Duration::from_secs(4);
 
@@ -53,7 +56,7 @@ impl Upkeep {
             dirty_entries: 0,
             persisting: false,
             day_mark_at: now + DAY,
-            erase_at: None,
+            erase_at: Some(now + ERASE_AFTER_START),
             erasing: false,
             stopping: None,
         }
@@ -65,6 +68,7 @@ impl Upkeep {
     }
 
     pub(super) fn erasable(&mut self, now: Instant) {
+        // Never later than what is planned: that would put off what was deleted before.
         self.erase_at.get_or_insert(now + ERASE_AFTER);
     }
 
@@ -123,6 +127,10 @@ impl Node {
         let erase = std::mem::take(&mut self.upkeep.erasing);
         self.run(Job::Journal(JournalJob::Release { below: index.next(), erase }));
         if self.upkeep.stopping == Some(Stopping::Persisting) {
+            if self.upkeep.dirty_since.is_some() {
+                // That was one that had begun before the last entries were applied.
+                return self.persist();
+            }
             self.upkeep.stopping = Some(Stopping::Done);
             self.effects.push_back(Effect::Stopped);
         }

@@ -3,13 +3,14 @@
 
 use holdfast_common::ids::{SessionId, Txn};
 use holdfast_common::protocol::{
-    DeleteAccount, EditOk, Empty, ErrorCode, ErrorReply, Passwd, Reply, Request, Revoke,
-    RevokeTarget, Send, SendOk, SignedInOk, Target, check_password, check_text,
+    Delete, Edit, EditOk, Empty, ErrorCode, ErrorReply, Mark, Passwd, Reply, RevokeTarget, Send,
+    SendOk, SignedInOk, Target, check_password, check_text,
 };
 use zeroize::Zeroizing;
 
 use super::effect::ClientId;
-use super::requests::BUSY_AFTER_MS;
+use super::kinds::{Change, Checked};
+use super::requests::{BUSY_AFTER_MS, busy};
 use super::sign_in::Again;
 use super::{Node, Task};
 use crate::chat::operation::{Actor, Operation, Outcome, Recipient, Stamped, Success, send_digest};
@@ -27,18 +28,14 @@ pub(super) struct Waiting {
 /// What its outcome is for.
 #[derive(Debug)]
 pub(super) enum Then {
-    /// Nothing: the server's own operation.
-    Nobody,
     /// The connection is signed in, with this token.
     SignIn { session: SessionId, token: String, dup: bool, again: Again },
     /// The connection is no longer signed in.
     Logout,
     /// The reply follows from the outcome.
     Reply,
-    /// A write whose password is verified again if it changed meanwhile.
-    Passwd(Actor, Passwd),
-    /// The same.
-    DeleteAccount(Actor, DeleteAccount),
+    /// A write whose password is verified again if it changed meanwhile; writes behind it wait.
+    Checked(Actor, Checked),
     /// An administrator's request.
     Admin(&'static str),
 }
@@ -67,13 +64,6 @@ pub(super) enum WriteStep {
     Hash(Passwd, Account),
 }
 
-/// A write that needs the password.
-#[derive(Debug)]
-pub(super) enum Checked {
-    Passwd(Passwd),
-    DeleteAccount(DeleteAccount),
-}
-
 impl Checked {
     fn password(&self) -> Zeroizing<String> {
         Zeroizing::new(match self {
@@ -84,54 +74,40 @@ impl Checked {
 }
 
 impl Node {
-    pub(super) fn write(&mut self, client: ClientId, id: u64, actor: Actor, request: Request) {
+    pub(super) fn change(&mut self, client: ClientId, id: u64, actor: Actor, change: Change) {
         let then = Then::Reply;
-        let operation = match request {
-            Request::Send(send) => return self.send(client, id, actor, send),
-            Request::Passwd(passwd) => {
-                return self.passwd(client, id, actor, passwd);
-            }
-            Request::DeleteAccount(delete) => {
-                return self.check_password_first(
-                    client,
-                    id,
-                    actor,
-                    Checked::DeleteAccount(delete),
-                );
-            }
-            Request::Revoke(Revoke { session: RevokeTarget::Others }) => {
+        let operation = match change {
+            Change::Send(send) => return self.send(client, id, actor, send),
+            Change::Checked(checked) => return self.checked(client, id, actor, checked),
+            Change::Revoke(RevokeTarget::Others) => {
                 let step = WriteStep::Others;
                 return self.prepare(client, id, actor, step, Query::OtherSessions(actor));
             }
-            Request::Revoke(Revoke { session: RevokeTarget::Session(session) }) => {
+            Change::Revoke(RevokeTarget::Session(session)) => {
                 Operation::Revoke { actor, sessions: vec![session] }
             }
-            Request::Logout(_) => {
+            Change::Logout => {
                 let then = Then::Logout;
-                return self.propose(Operation::Logout { actor }, Waiting { client, id, then });
+                self.propose(Operation::Logout { actor }, Waiting { client, id, then });
+                return;
             }
-            Request::Read(mark) => Operation::Read { actor, conv: mark.conv, upto: mark.upto },
-            Request::Delivered(mark) => {
-                Operation::Delivered { actor, conv: mark.conv, upto: mark.upto }
-            }
-            Request::Edit(edit) => {
-                if let Err(broken) = check_text(&edit.text) {
+            Change::Read(Mark { conv, upto }) => Operation::Read { actor, conv, upto },
+            Change::Delivered(Mark { conv, upto }) => Operation::Delivered { actor, conv, upto },
+            Change::Edit(Edit { conv, seq, text, txn }) => {
+                if let Err(broken) = check_text(&text) {
                     return self.refuse(client, id, broken);
                 }
                 if let Err(error) = self.take_send(actor.user) {
                     return self.refuse(client, id, error);
                 }
-                let holdfast_common::protocol::Edit { conv, seq, text, txn } = edit;
                 Operation::Edit { actor, conv, seq, text, txn }
             }
-            Request::Delete(delete) => {
+            Change::Delete(Delete { conv, seq, scope, txn }) => {
                 if let Err(error) = self.take_send(actor.user) {
                     return self.refuse(client, id, error);
                 }
-                let holdfast_common::protocol::Delete { conv, seq, scope, txn } = delete;
                 Operation::Delete { actor, conv, seq, scope, txn }
             }
-            other => unreachable!("{} is no write", other.name()),
         };
         self.propose(operation, Waiting { client, id, then });
     }
@@ -159,13 +135,15 @@ impl Node {
         }
     }
 
-    fn passwd(&mut self, client: ClientId, id: u64, actor: Actor, passwd: Passwd) {
-        let signed_in = self.clients.get(client).and_then(|client| client.signed_in());
-        let name = signed_in.map_or("", |signed_in| signed_in.name.as_str());
-        match check_password(name, &passwd.new) {
-            Err(broken) => self.refuse(client, id, broken),
-            Ok(()) => self.check_password_first(client, id, actor, Checked::Passwd(passwd)),
+    fn checked(&mut self, client: ClientId, id: u64, actor: Actor, checked: Checked) {
+        if let Checked::Passwd(passwd) = &checked {
+            let signed_in = self.clients.get(client).and_then(|client| client.signed_in());
+            let name = signed_in.map_or("", |signed_in| signed_in.name.as_str());
+            if let Err(broken) = check_password(name, &passwd.new) {
+                return self.refuse(client, id, broken);
+            }
         }
+        self.check_password_first(client, id, actor, checked);
     }
 
     fn check_password_first(&mut self, client: ClientId, id: u64, actor: Actor, checked: Checked) {
@@ -245,9 +223,12 @@ impl Node {
         let (client, id) = (task.client, task.id);
         let ticket = self.ticket(Task::Write(task));
         if self.hash(Some(client), job(ticket)).is_err() {
-            self.tasks.remove(&ticket);
-            let busy = ErrorReply::new(ErrorCode::Busy).after_ms(BUSY_AFTER_MS);
-            self.prepared_refused(client, id, busy);
+            if let Some(Task::Write(WriteTask { step: WriteStep::Verify(_, account), .. })) =
+                self.tasks.remove(&ticket)
+            {
+                self.give_back_sign_in(client, &account.name);
+            }
+            self.prepared_refused(client, id, busy());
         }
     }
 
@@ -272,10 +253,10 @@ impl Node {
                     HashJob::Hash(ticket, password)
                 });
             }
-            Checked::DeleteAccount(delete) => {
+            Checked::DeleteAccount(_) => {
                 let operation = Operation::DeleteAccount { actor, revision: account.revision };
-                let then = Then::DeleteAccount(actor, delete);
-                self.prepared_propose(operation, Waiting { client, id, then });
+                let then = Then::Checked(actor, checked);
+                self.propose(operation, Waiting { client, id, then });
             }
         }
     }
@@ -287,8 +268,8 @@ impl Node {
         };
         let revision = account.revision;
         let operation = Operation::ChangePassword { actor, revision, password_hash };
-        let then = Then::Passwd(actor, passwd);
-        self.prepared_propose(operation, Waiting { client, id, then });
+        let then = Then::Checked(actor, Checked::Passwd(passwd));
+        self.propose(operation, Waiting { client, id, then });
     }
 
     /// Puts an operation into the log, stamped with this server's time.
@@ -303,10 +284,7 @@ impl Node {
         let stamped = Stamped { ts_ms: self.now.wall_ms, operation };
         match self.replication.propose(stamped.encode()) {
             Ok(index) => self.proposals.push_back((index, waiting)),
-            Err(crate::replication::Busy) => {
-                let busy = ErrorReply::new(ErrorCode::Busy).after_ms(BUSY_AFTER_MS);
-                self.proposal_refused(waiting, busy);
-            }
+            Err(crate::replication::Busy) => self.proposal_refused(waiting, busy()),
         }
     }
 
@@ -314,15 +292,28 @@ impl Node {
         let Waiting { client, id, then } = waiting;
         match then {
             Then::SignIn { .. } => self.sign_in_refused(client, id, error),
-            Then::Nobody => log::warn!("own operation not taken: {}", error.text),
-            _ => self.refuse(client, id, error),
+            Then::Checked(..) => self.prepared_refused(client, id, error),
+            Then::Logout | Then::Reply | Then::Admin(_) => self.refuse(client, id, error),
         }
     }
 
-    /// The server's own operation: follow-ups, day marks.
+    /// The server's own operation: follow-ups, day marks. It waits when there is no room; what a
+    /// stopping server leaves undone is found again by the next life.
     pub(super) fn propose_own(&mut self, operation: Operation) {
-        let nobody = Waiting { client: ClientId(u64::MAX), id: 0, then: Then::Nobody };
-        self.propose(operation, nobody);
+        self.own_operations.push_back(operation);
+        self.propose_waiting();
+    }
+
+    pub(super) fn propose_waiting(&mut self) {
+        while !self.upkeep.is_stopping()
+            && let Some(operation) = self.own_operations.front()
+        {
+            let stamped = Stamped { ts_ms: self.now.wall_ms, operation: operation.clone() };
+            if self.replication.propose(stamped.encode()).is_err() {
+                return;
+            }
+            self.own_operations.pop_front();
+        }
     }
 
     /// The entry of a request was applied: answer it.
@@ -330,7 +321,6 @@ impl Node {
         self.metrics.writes += 1;
         let Waiting { client, id, then } = waiting;
         match (then, outcome) {
-            (Then::Nobody, _) => {}
             (Then::SignIn { session, token, dup, .. }, Outcome::Done(success)) => {
                 let Success::SignedIn { user, name } = success else {
                     unreachable!("a sign-in yields a session, not {success:?}")
@@ -347,16 +337,22 @@ impl Node {
                 self.clients.leave(client);
                 self.answer(client, id, Reply::Logout(Empty {}).encode(id));
             }
-            (Then::Passwd(actor, passwd), Outcome::Stale) => {
-                self.check_password_first(client, id, actor, Checked::Passwd(passwd));
+            (Then::Checked(actor, checked), Outcome::Stale) => {
+                self.check_password_first(client, id, actor, checked);
             }
-            (Then::DeleteAccount(actor, delete), Outcome::Stale) => {
-                self.check_password_first(client, id, actor, Checked::DeleteAccount(delete));
+            (Then::Checked(..), Outcome::Done(success)) => {
+                self.reply_success(client, id, success);
+                self.prepared(client);
+            }
+            (Then::Checked(..), Outcome::Refused(code)) => {
+                self.prepared_refused(client, id, code);
             }
             (Then::Admin(what), outcome) => self.admin_complete(client, id, what, outcome),
-            (_, Outcome::Done(success)) => self.reply_success(client, id, success),
-            (_, Outcome::Refused(code)) => self.refuse(client, id, code),
-            (then, Outcome::Stale) => unreachable!("{then:?} verified nothing"),
+            (Then::Reply, Outcome::Done(success)) => self.reply_success(client, id, success),
+            (Then::Reply | Then::Logout, Outcome::Refused(code)) => self.refuse(client, id, code),
+            (then @ (Then::Reply | Then::Logout), Outcome::Stale) => {
+                unreachable!("{then:?} verified nothing")
+            }
         }
     }
 

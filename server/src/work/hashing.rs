@@ -82,10 +82,9 @@ mod tests {
     }
 
     fn matches(hasher: &mut Hasher<Counting>, text: &str, hash: Option<String>) -> bool {
-        match hasher.run(HashJob::Verify(Ticket(2), password(text), hash)) {
-            Done::Verified(Ticket(2), matches, _) => matches,
-            other => panic!("{other:?}"),
-        }
+        let done = hasher.run(HashJob::Verify(Ticket(2), password(text), hash));
+        let Done::Verified(Ticket(2), matches, _) = done else { panic!("{done:?}") };
+        matches
     }
 
     #[test]

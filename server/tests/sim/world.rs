@@ -1,0 +1,360 @@
+//! Owns: one [`Node`] with the workers that its jobs go to, their queues, the clock, and what survives
+//! when the server dies. Driven by: scripts and the random driver. Invariants: nothing moves by itself;
+//! journal and tables do their jobs in the order given and answer in that order, as threads with a queue
+//! do, while readers and hash threads may overtake each other; everything follows from the seed. Does
+//! not: play the rim, so whoever drives it keeps to the bound of unanswered requests.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use holdfast_common::config::{Plaintext, Registration};
+use holdfast_common::ids::{Cursor, ServerId};
+use holdfast_server::chat;
+use holdfast_server::entry::{Ballot, ClusterId, HardState, Incarnation, Index, StoreId};
+use holdfast_server::journal::sim::{Faults, SimDisk};
+use holdfast_server::journal::{Journal, Options};
+use holdfast_server::node::effect::{ClientId, Effect, Input, Now, Origin, Transport};
+use holdfast_server::node::{Node, Settings};
+use holdfast_server::replication::Replication;
+use holdfast_server::tables::MemoryRows;
+use holdfast_server::work::{
+    Done, Entropy, Hasher, Job, JournalJob, JournalWorker, Randomness, ReaderWorker, TablesJob,
+    TablesWorker, recover,
+};
+
+/// The wall clock at the beginning: 2026-11-23.
+pub(crate) const WALL_MS: u64 = 1_795_420_800_000;
+/// Small, so that a few hundred messages begin a new segment.
+const SEGMENT_BYTES: u64 = 64 * 1024;
+
+/// A generator whose every seed is good (splitmix64).
+#[derive(Debug, Clone)]
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    #[expect(dead_code, reason = "for the random driver")]
+    /// A number below `end`.
+    pub(crate) fn below(&mut self, end: usize) -> usize {
+        let end = u64::try_from(end.max(1)).unwrap();
+        usize::try_from(self.next() % end).unwrap()
+    }
+
+    /// Whether something of this likelihood happens.
+    #[expect(dead_code, reason = "for the random driver")]
+    pub(crate) fn percent(&mut self, likelihood: usize) -> bool {
+        self.below(100) < likelihood
+    }
+}
+
+impl Randomness for Random {
+    fn entropy(&mut self) -> Entropy {
+        let mut bytes = [0; 48];
+        for eight in bytes.chunks_exact_mut(8) {
+            eight.copy_from_slice(&self.next().to_le_bytes());
+        }
+        Entropy(bytes)
+    }
+}
+
+/// On which threads jobs are done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Thread {
+    Journal,
+    Tables,
+    Reader,
+    Hash,
+}
+
+/// What a thread has taken, or has done but not told yet.
+#[derive(Debug)]
+pub(crate) struct Work {
+    pub(crate) thread: Thread,
+    stage: Stage,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Todo(Job),
+    Done(Done),
+}
+
+impl Work {
+    pub(crate) fn is_done(&self) -> bool {
+        matches!(self.stage, Stage::Done(_))
+    }
+}
+
+/// What the node asked of the rim.
+#[derive(Debug)]
+pub(crate) enum Said {
+    Line(ClientId, String),
+    Closed(ClientId),
+    Stopped,
+    /// Work of the clock's: which job.
+    Job(String),
+}
+
+struct Server {
+    node: Node,
+    journal: JournalWorker<SimDisk>,
+    tables: TablesWorker,
+    readers: ReaderWorker,
+    hasher: Hasher<Random>,
+}
+
+/// See the module's page.
+pub(crate) struct World {
+    pub(crate) disk: SimDisk,
+    pub(crate) rows: MemoryRows,
+    pub(crate) settings: Settings,
+    random: Random,
+    base: Instant,
+    elapsed: Duration,
+    life: u64,
+    server: Option<Server>,
+    next_client: u64,
+    works: Vec<Work>,
+    said: Vec<Said>,
+}
+
+#[expect(clippy::disallowed_methods, reason = "an instant can only be had from the clock")]
+fn any_instant() -> Instant {
+    Instant::now()
+}
+
+/// The settings that a script starts from.
+pub(crate) fn settings() -> Settings {
+    Settings {
+        server: ServerId(1),
+        servers: vec![(ServerId(1), SocketAddr::from((Ipv4Addr::LOCALHOST, 8091)))],
+        plaintext: Plaintext::Loopback,
+        foreign_loopback: None,
+        registration: Registration::Open,
+        sends_per_s: 20,
+        sign_in_fails_per_min: 5,
+        connections_max: 100,
+        hash_threads: 1,
+    }
+}
+
+impl World {
+    /// A machine without a server: see [`World::start`].
+    pub(crate) fn new(seed: u64, settings: Settings) -> World {
+        World {
+            disk: SimDisk::new(seed),
+            rows: MemoryRows::new(),
+            settings,
+            random: Random(seed),
+            base: any_instant(),
+            elapsed: Duration::ZERO,
+            life: 0,
+            server: None,
+            next_client: 1,
+            works: Vec::new(),
+            said: Vec::new(),
+        }
+    }
+
+    /// Begins a life over what is on the disk.
+    pub(crate) fn start(&mut self) {
+        self.life += 1;
+        let salt = u32::try_from(self.random.next() >> 32).unwrap();
+        let options =
+            Options { segment_bytes: SEGMENT_BYTES, first_segment_bytes: SEGMENT_BYTES, salt };
+        let disk = self.disk.clone();
+        let mut journal = if self.life == 1 {
+            Journal::create(disk, (Index(0), Ballot::NONE), HardState::NONE, options).unwrap()
+        } else {
+            Journal::open(disk, options).expect("a journal survives whatever happens to the server")
+        };
+        let meta = chat::meta(&self.rows).unwrap();
+        let recovered = recover(&mut journal, &meta).expect("journal and tables fit together");
+        let me = Incarnation { server: ServerId(1), store: StoreId(7), life: self.life };
+        let replication = Replication::start(me, recovered, ClusterId([0xc1; 16])).unwrap();
+        let applied = Cursor { generation: meta.ballot.generation, index: meta.applied.0 };
+        let tables = TablesWorker::new(Box::new(self.rows.clone()));
+        self.server = Some(Server {
+            node: Node::new(self.settings.clone(), replication, applied, self.now()),
+            journal: JournalWorker::new(journal),
+            readers: ReaderWorker::new(tables.views()),
+            tables,
+            hasher: Hasher::new(4, Random(self.random.next())),
+        });
+        self.drain();
+    }
+
+    /// The process dies. What it gave to the system survives.
+    pub(crate) fn kill(&mut self) {
+        self.server = None;
+        self.works.clear();
+        self.said.clear();
+    }
+
+    /// Power is lost: unsynced parts of the journal survive or not, as do the first `kept` batches of
+    /// the tables since they were made durable.
+    pub(crate) fn lose_power(&mut self, kept: usize) {
+        self.kill();
+        self.disk.crash();
+        self.rows.crash(kept);
+    }
+
+    /// The journal's disk fails after so many more operations.
+    #[expect(dead_code, reason = "for the random driver")]
+    pub(crate) fn fail_disk_after(&mut self, operations: u64) {
+        let crash_at = Some(self.disk.operations() + operations);
+        self.disk.set_faults(Faults { crash_at, ..Faults::default() });
+    }
+
+    pub(crate) fn node(&self) -> &Node {
+        &self.server.as_ref().expect("the server lives").node
+    }
+
+    pub(crate) fn now(&self) -> Now {
+        let wall_ms = WALL_MS + u64::try_from(self.elapsed.as_millis()).unwrap();
+        Now { instant: self.base + self.elapsed, wall_ms }
+    }
+
+    pub(crate) fn open(&mut self, origin: Origin) -> ClientId {
+        let id = ClientId(self.next_client);
+        self.next_client += 1;
+        self.feed(Input::ClientOpened(id, origin));
+        self.drain();
+        id
+    }
+
+    /// A client of the network at `address`, over TLS or in the clear.
+    pub(crate) fn connect(&mut self, address: IpAddr, transport: Transport) -> ClientId {
+        let id = self.open(Origin::Network(SocketAddr::new(address, 40_000)));
+        self.input(Input::ClientTransport(id, transport));
+        id
+    }
+
+    pub(crate) fn input(&mut self, input: Input) {
+        self.feed(input);
+        self.drain();
+    }
+
+    /// An input of a turn that goes on: [`World::drain`] ends it.
+    pub(crate) fn feed(&mut self, input: Input) {
+        let now = self.now();
+        self.server.as_mut().expect("the server lives").node.handle(input, now);
+    }
+
+    pub(crate) fn drain(&mut self) {
+        let node = &mut self.server.as_mut().expect("the server lives").node;
+        while let Some(effect) = node.next_effect() {
+            match effect {
+                Effect::Send { client, line, .. } => {
+                    let line = String::from_utf8(line).expect("lines are UTF-8");
+                    assert!(line.len() <= 65_536, "a line of {} bytes", line.len());
+                    let line = line.strip_suffix('\n').expect("a line ends with a newline");
+                    assert!(!line.contains('\n'), "one line at a time");
+                    self.said.push(Said::Line(client, line.to_owned()));
+                }
+                Effect::Close(client) => self.said.push(Said::Closed(client)),
+                Effect::Stopped => self.said.push(Said::Stopped),
+                Effect::Run(job) => {
+                    let (thread, told) = thread_of(&job);
+                    self.said.extend(told.map(Said::Job));
+                    self.works.push(Work { thread, stage: Stage::Todo(job) });
+                }
+            }
+        }
+    }
+
+    pub(crate) fn take_said(&mut self) -> Vec<Said> {
+        std::mem::take(&mut self.said)
+    }
+
+    /// Jobs under way, the oldest first.
+    pub(crate) fn works(&self) -> &[Work] {
+        &self.works
+    }
+
+    /// Whether the work at this place is the next one that its thread would do, or tell.
+    pub(crate) fn may_step(&self, at: usize) -> bool {
+        let work = &self.works[at];
+        let in_order = matches!(work.thread, Thread::Journal | Thread::Tables);
+        let mut earlier = self.works[..at].iter().filter(|other| other.thread == work.thread);
+        !in_order || earlier.all(|other| other.is_done() && !work.is_done())
+    }
+
+    /// Does a job, or tells the node that it is done. False: the disk failed, and the server is dead.
+    pub(crate) fn step(&mut self, at: usize) -> bool {
+        let server = self.server.as_mut().expect("the server lives");
+        let done = match self.works.remove(at) {
+            Work { stage: Stage::Done(done), .. } => {
+                self.input(Input::Done(done));
+                return true;
+            }
+            Work { stage: Stage::Todo(job), .. } => match job {
+                Job::Journal(job) => server.journal.run(job),
+                Job::Tables(job) => server.tables.run(job).map(Some),
+                Job::Reader(job) => server.readers.run(job).map(Some),
+                Job::Hash(job) => Ok(Some(server.hasher.run(job))),
+            },
+        };
+        match done {
+            Ok(Some(done)) => {
+                let thread = thread_of_done(&done);
+                self.works.insert(at, Work { thread, stage: Stage::Done(done) });
+            }
+            Ok(None) => {}
+            Err(_) => {
+                self.kill();
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Lets time pass, deadline by deadline; `settle` is called after each.
+    pub(crate) fn advance(&mut self, by: Duration, mut settle: impl FnMut(&mut World)) {
+        let until = self.elapsed + by;
+        for _ in 0..100_000 {
+            let deadline = self.server.as_ref().and_then(|server| server.node.deadline());
+            let deadline = deadline.map(|at| at.saturating_duration_since(self.base));
+            let Some(deadline) = deadline.filter(|at| *at <= until) else {
+                self.elapsed = until;
+                return;
+            };
+            self.elapsed = self.elapsed.max(deadline);
+            self.input(Input::Timer);
+            settle(self);
+        }
+        panic!("the node's deadline does not move: {:?}", self.node().deadline());
+    }
+}
+
+/// The thread of a job, and what to tell of it when it is the clock's.
+fn thread_of(job: &Job) -> (Thread, Option<String>) {
+    match job {
+        Job::Journal(JournalJob::Append { .. }) => (Thread::Journal, None),
+        Job::Journal(JournalJob::Release { below, erase }) => {
+            let erasing = if *erase { ", erasing" } else { "" };
+            (Thread::Journal, Some(format!("release the journal below {below}{erasing}")))
+        }
+        Job::Tables(TablesJob::Apply(_)) => (Thread::Tables, None),
+        Job::Tables(TablesJob::Persist) => (Thread::Tables, Some("persist the tables".to_owned())),
+        Job::Tables(TablesJob::Compact) => (Thread::Tables, Some("compact the tables".to_owned())),
+        Job::Reader(_) => (Thread::Reader, None),
+        Job::Hash(_) => (Thread::Hash, None),
+    }
+}
+
+fn thread_of_done(done: &Done) -> Thread {
+    match done {
+        Done::Appended => Thread::Journal,
+        Done::Applied(_) | Done::Persisted(_) | Done::Compacted => Thread::Tables,
+        Done::Answered(..) | Done::BackedUp(..) => Thread::Reader,
+        Done::Hashed(..) | Done::Verified(..) => Thread::Hash,
+    }
+}
