@@ -305,7 +305,7 @@ fn secret(keys: &mut Keys<'_>, all_loopback: bool) -> Option<Secret> {
             "CLUSTER_SECRET",
             "(empty)",
             "a secret of at least 32 characters: an address is not loopback \
-             (./setup_distributed.sh secret prints a fresh one)",
+             (openssl rand -hex 32 prints a fresh one)",
         ),
         Some(secret) if secret.chars().count() < 32 => {
             keys.fault("CLUSTER_SECRET", "(too short)", "at least 32 characters");
@@ -350,9 +350,9 @@ fn levels(keys: &mut Keys<'_>) -> LogLevels {
     levels
 }
 
-/// The path `path` as seen from `folder`.
+/// The path `path` as seen from `folder`, without the `.` of `./data`.
 fn beside(folder: &Path, path: &str) -> PathBuf {
-    folder.join(path)
+    folder.join(path).components().collect()
 }
 
 #[cfg(test)]
