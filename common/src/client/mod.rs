@@ -12,6 +12,7 @@
 //!
 //! Does not: read a clock, open a socket or a file, draw a random number but from the seed it was given.
 
+pub mod engine;
 mod stored;
 
 use std::time::Instant;
@@ -21,6 +22,7 @@ use crate::ids::{ConversationId, Seq, ServerId, Txn};
 use crate::protocol::{
     Conversations, ErrorReply, History, Reply, RevokeTarget, Scope, SendOk, Status, Target, Users,
 };
+pub use engine::Engine;
 pub use stored::*;
 
 /// The moment of a turn: the monotonic clock for durations, the wall clock for labels and for noticing

@@ -1,0 +1,141 @@
+//! Taking the conversations from the server: all of them, or until the unsure ones were seen.
+//!
+//! Owns: how far a walk over the pages is. Driven by: `pump` and `reply`. Invariant: as long as a walk is
+//! wanted the stored cursor stays where it is, so a walk that is cut off is taken again.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use super::asks::{LATER, SOON};
+use super::conversation::{Conversation, Count};
+use super::link::Purpose;
+use super::place::Place;
+use super::{Engine, Nonsense};
+use crate::client::{SignedOut, Update};
+use crate::ids::{ConversationId, Seq};
+use crate::protocol::{
+    ConversationView, Conversations, ConversationsOk, ErrorReply, Request, Retry,
+};
+
+#[derive(Debug, Default)]
+pub(super) struct Listing {
+    /// Every conversation is wanted.
+    all: bool,
+    /// Conversations of which something is known only to the server.
+    unsure: BTreeSet<ConversationId>,
+    /// The last conversation of the page before.
+    after: Option<ConversationId>,
+    under_way: bool,
+    pub(super) not_before: Option<Instant>,
+}
+
+impl Listing {
+    pub(super) fn all() -> Listing {
+        Listing { all: true, ..Listing::default() }
+    }
+
+    pub(super) fn is_wanted(&self) -> bool {
+        self.all || !self.unsure.is_empty()
+    }
+
+    pub(super) fn note(&mut self, conv: ConversationId, count: Count) {
+        if count == Count::Unsure {
+            self.unsure.insert(conv);
+        }
+    }
+
+    pub(super) fn link_lost(&mut self) {
+        self.after = None;
+        self.under_way = false;
+        self.not_before = None;
+    }
+}
+
+impl Engine {
+    pub(super) fn pump_listing(&mut self) {
+        let now = self.instant();
+        let Some(place) = &mut self.place else { return };
+        let listing = &mut place.listing;
+        let is_due = listing.not_before.is_none_or(|due| due <= now);
+        // Where the server does not know yet what the person has read, its count would be another one.
+        let is_told = |conv: &ConversationId| {
+            place.conversations.get(conv).is_none_or(|c| c.record.read <= c.record.read_told)
+        };
+        let wanted = listing.all || listing.unsure.iter().any(is_told);
+        if listing.under_way || !wanted || !is_due || !self.has_room() {
+            return;
+        }
+        let Some(place) = &mut self.place else { return };
+        place.listing.under_way = true;
+        place.listing.not_before = None;
+        let page = Conversations { after: place.listing.after, limit: None };
+        self.request(Purpose::Listing, &Request::Conversations(page));
+    }
+
+    pub(super) fn listing_answered(&mut self, page: &ConversationsOk) -> Result<(), Nonsense> {
+        let Some(place) = &mut self.place else { return Ok(()) };
+        place.listing.under_way = false;
+        for view in &page.conversations {
+            if view.read > view.last_seq || view.last_seq.0 >= u64::MAX / 2 {
+                return Err(Nonsense::new("a conversation with marks beyond its messages"));
+            }
+            place.listing.unsure.remove(&view.conv);
+            let count = place.conversation_listed(view);
+            place.listing.note(view.conv, count);
+        }
+        let last = page.conversations.last().map(|view| view.conv);
+        let listing = &mut place.listing;
+        let goes_on = page.more && last.is_some() && last != listing.after;
+        if goes_on && (listing.all || !listing.unsure.is_empty()) {
+            listing.after = last;
+            return Ok(());
+        }
+        listing.after = None;
+        if listing.all {
+            self.effects.update(Update::Listed);
+        }
+        listing.all = false;
+        // What was walked past and not seen is no conversation of ours; what waits for a mark stays.
+        let conversations = &place.conversations;
+        place.listing.unsure.retain(|conv| {
+            conversations.get(conv).is_some_and(|c| c.record.read > c.record.read_told)
+        });
+        Ok(())
+    }
+
+    pub(super) fn listing_refused(&mut self, error: &ErrorReply) {
+        let now = self.instant();
+        let Some(place) = &mut self.place else { return };
+        place.listing.under_way = false;
+        let wait = error.after_ms.map(std::time::Duration::from_millis);
+        match error.retry {
+            Retry::Auth => self.session_ended(SignedOut::Ended),
+            Retry::Elsewhere => {
+                place.listing.not_before = Some(now + wait.unwrap_or(SOON));
+                self.scout();
+            }
+            Retry::Later | Retry::SameTxn | Retry::Never => {
+                // The page that was meant may be no more: begin anew.
+                place.listing.after = None;
+                place.listing.not_before = Some(now + wait.unwrap_or(LATER));
+            }
+        }
+    }
+}
+
+impl Place {
+    fn conversation_listed(&mut self, view: &ConversationView) -> Count {
+        let own = self.is_me(view.last.from.as_deref());
+        let conversation = self
+            .conversations
+            .entry(view.conv)
+            .or_insert_with(|| Conversation::unlisted(view.conv, view.with.clone(), Seq(0)));
+        let count = conversation.listed(view, own);
+        if conversation.has_marks_to_tell() {
+            self.marks_due.insert(view.conv);
+        }
+        self.touch(view.conv);
+        self.name_known(view.conv, view.with.as_deref());
+        count
+    }
+}
