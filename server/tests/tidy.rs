@@ -1,9 +1,9 @@
 //! The house rules as a test: what a reviewer should not have to say twice.
 //!
-//! Owns: the rules that neither the compiler nor clippy can hold. Driven by: `cargo test`. The floors,
-//! the code map and the reasons for dependencies are read from ARCHITECTURE.md, so that page cannot
-//! go stale. Each complaint says what to do. Does not: check what clippy checks (length of functions,
-//! clocks below the rim, missing documentation).
+//! Owns: the rules that neither the compiler nor clippy can hold. Driven by: `cargo test`. The
+//! floors, the code map and the reasons for dependencies are read from ARCHITECTURE.md, so that
+//! page cannot go stale. Each complaint says what to do. Does not: check what clippy checks (length
+//! of functions, clocks below the rim, missing documentation).
 
 #[path = "tidy/imports.rs"]
 mod imports;

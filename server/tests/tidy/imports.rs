@@ -1,8 +1,8 @@
 //! Which modules a source file takes something from.
 //!
-//! Owns: a reader of paths, no more of Rust than that: it finds `crate::`, `super::` and the names of
-//! our crates, and follows braces. Test code at the end of a file does not count. Does not: see through
-//! `use … as`, or macros that make paths; nothing here needs to.
+//! Owns: a reader of paths, no more of Rust than that: it finds `crate::`, `super::` and the names
+//! of our crates, and follows braces. Test code at the end of a file does not count. Does not: see
+//! through `use … as`, or macros that make paths; nothing here needs to.
 
 use std::fmt;
 
@@ -22,8 +22,8 @@ impl fmt::Display for Module {
 }
 
 impl Module {
-    /// The module that a file holds; none for a file outside of `src`, and for a library's root, which
-    /// only names the others. A program is a module of its own: `bin/cli`, `main`.
+    /// The module that a file holds; none for a file outside of `src`, and for a library's root,
+    /// which only names the others. A program is a module of its own: `bin/cli`, `main`.
     pub(crate) fn of(file: &str) -> Option<Module> {
         let (package, rest) = file.split_once("/src/")?;
         let rest = rest.strip_suffix(".rs")?;

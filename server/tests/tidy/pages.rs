@@ -43,7 +43,7 @@ impl Place {
             return Ok(());
         }
         Err(format!(
-            "floor {} takes from floor {}; hand it in from above, or move what both need further down",
+            "floor {} takes from floor {}; hand it in from above, or move what both need lower",
             self.floor, other.floor
         ))
     }
@@ -85,8 +85,8 @@ impl Picture {
     }
 }
 
-/// The files that the code map names: a line begins with "- `file.rs`", or with "- `folder/`" and then
-/// names files of that folder, without their ending, in the same quotes.
+/// The files that the code map names: a line begins with "- `file.rs`", or with "- `folder/`" and
+/// then names files of that folder, without their ending, in the same quotes.
 pub(crate) fn map_files(section: &str) -> BTreeSet<String> {
     let mut files = BTreeSet::new();
     let mut folder = None;
