@@ -12,6 +12,7 @@
 //!
 //! Does not: read a clock, open a socket or a file, draw a random number but from the seed it was given.
 
+pub mod cache;
 pub mod engine;
 mod stored;
 
