@@ -58,12 +58,13 @@ fn read(path: &str) -> String {
 
 fn collect(folder: &str, wanted: &dyn Fn(&str) -> bool, pages: &mut Vec<Page>) {
     let Ok(entries) = fs::read_dir(top().join(folder)) else { return };
-    let mut names: Vec<_> = entries.map(|entry| entry.unwrap()).collect();
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.expect("a folder that can be listed")).collect();
     names.sort_by_key(std::fs::DirEntry::file_name);
     for entry in names {
         let name = entry.file_name().into_string().expect("file names here are UTF-8");
         let path = if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
-        if entry.file_type().unwrap().is_dir() {
+        if entry.file_type().expect("its kind is known").is_dir() {
             if !["target", "data", ".git", "corpus", "artifacts"].contains(&name.as_str()) {
                 collect(&path, wanted, pages);
             }
