@@ -4,6 +4,7 @@
 //! written twice is committed once; the hash covers every write of every entry in order, so it does not
 //! depend on how entries were cut into batches. Does not: commit.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
@@ -18,6 +19,8 @@ use crate::tables::{Fault, Order, Read, Visit, Write};
 pub(super) struct Batch<'a> {
     rows: &'a dyn Read,
     changes: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    /// Rows below the changes that entry after entry asks for: read once a batch.
+    read_before: RefCell<BTreeMap<Vec<u8>, Option<Vec<u8>>>>,
     /// Where the rows will stand.
     pub(super) meta: Meta,
     hash: Context,
@@ -26,7 +29,8 @@ pub(super) struct Batch<'a> {
 impl<'a> Batch<'a> {
     pub(super) fn new(rows: &'a dyn Read) -> Result<Batch<'a>, Fault> {
         let meta = meta(rows)?;
-        Ok(Batch { rows, changes: BTreeMap::new(), meta, hash: Context::new(&SHA256) })
+        let (changes, read_before) = (BTreeMap::new(), RefCell::default());
+        Ok(Batch { rows, changes, read_before, meta, hash: Context::new(&SHA256) })
     }
 
     /// Everything to commit, where the rows stand included.
@@ -60,6 +64,20 @@ impl<'a> Batch<'a> {
             Some(None) => Ok(None),
             None => super::schema::row(self.rows, key),
         }
+    }
+
+    /// A row of an account or a session, which other entries of the batch are likely to ask for too.
+    pub(super) fn shared_row<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, Fault> {
+        if let Some(change) = self.changes.get(key) {
+            return change.as_deref().map(decode).transpose();
+        }
+        if let Some(known) = self.read_before.borrow().get(key) {
+            return known.as_deref().map(decode).transpose();
+        }
+        let read = self.rows.get(key)?;
+        let row = read.as_deref().map(decode).transpose();
+        self.read_before.borrow_mut().insert(key.to_vec(), read);
+        row
     }
 
     pub(super) fn has(&self, key: &[u8]) -> Result<bool, Fault> {

@@ -38,7 +38,7 @@ fn rows_on_disk_are_the_rows_in_memory() {
         let writes = batch(&mut state);
         disk.commit(writes.clone()).unwrap();
         memory.commit(writes).unwrap();
-        if step % 100 == 50 {
+        if step == 250 {
             disk.compact().unwrap();
         }
         if step % 150 == 99 {

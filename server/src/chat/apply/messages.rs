@@ -79,7 +79,7 @@ impl Step<'_, '_> {
             },
         };
         let (row, place) = ruled!(self.conversation(author, conv));
-        match self.batch.row(&user_key(row.peer(place)))? {
+        match self.batch.shared_row(&user_key(row.peer(place)))? {
             Some(peer) => Ok(Ok((conv, row, peer))),
             None => refuse!(NoSuchUser),
         }

@@ -16,7 +16,7 @@ use holdfast_common::protocol::{Durable, ErrorCode};
 use super::batch::Batch;
 use super::operation::{Actor, Applied, Notice, Operation, Outcome, Stamped, Success};
 use super::schema::{
-    EventKind, EventRow, TxnAnswer, TxnRow, UserRow, encode, event_key, generation_key,
+    EventKind, EventRow, SessionRow, TxnAnswer, TxnRow, UserRow, encode, event_key, generation_key,
     session_key, txn_key, user_key,
 };
 use crate::entry::{Entry, Payload};
@@ -164,9 +164,10 @@ impl Step<'_, '_> {
 
     /// The actor's account, if its session lives.
     fn actor(&self, actor: Actor) -> Ruled<UserRow> {
-        let lives = self.batch.has(&session_key(actor.user, actor.session))?;
-        match self.batch.row(&user_key(actor.user))? {
-            Some(user) if lives => Ok(Ok(user)),
+        let session = session_key(actor.user, actor.session);
+        let session: Option<SessionRow> = self.batch.shared_row(&session)?;
+        match self.batch.shared_row(&user_key(actor.user))? {
+            Some(user) if session.is_some() => Ok(Ok(user)),
             Some(_) | None => refuse!(Unauthorized),
         }
     }

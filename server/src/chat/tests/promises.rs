@@ -12,7 +12,7 @@ use crate::chat::operation::{
     Actor, Ended, Ending, Notice, Operation, Outcome, Recipient, Stamped, Success,
 };
 use crate::chat::query::{Answer, Query, Registration};
-use crate::tables::MemoryRows;
+use crate::tables::{MemoryRows, Rows};
 
 fn world() -> World<MemoryRows> {
     World::new(MemoryRows::new())
@@ -366,6 +366,16 @@ fn nothing_is_written_for_an_account_that_is_gone() {
 }
 
 #[test]
+fn a_message_of_an_account_that_is_gone_is_a_tombstone_before_it_is_erased() {
+    let (mut world, anna, bob) = two(2);
+    world.apply(Operation::DeleteAccount { actor: anna, revision: 1 });
+    let (conv, seq, scope) = (ConversationId(1), Seq(1), Scope::Me);
+    let hide = Operation::Delete { actor: bob, conv, seq, scope, txn: txn(97) };
+    let applied = world.apply(hide);
+    assert_eq!((applied.outcome, applied.notices), (Some(done()), Vec::new()));
+}
+
+#[test]
 fn what_a_crash_left_half_done_is_known() {
     let (mut world, anna, _) = two(3);
     world.apply(Operation::DeleteAccount { actor: anna, revision: 1 });
@@ -378,6 +388,29 @@ fn what_a_crash_left_half_done_is_known() {
         world.settle(operation);
     }
     assert!(matches!(world.ask(&Query::FollowUps), Answer::FollowUps(left) if left.is_empty()));
+}
+
+#[test]
+fn verify_hashes_every_row_and_tells_one_changed_byte() {
+    let verified = |tampered: bool| {
+        let (mut world, ..) = two(5);
+        if tampered {
+            let (key, mut value) = all(&world.rows).pop().unwrap();
+            let last = value.len() - 1;
+            value[last] ^= 1;
+            world.rows.commit(vec![(key, Some(value))]).unwrap();
+        }
+        // Everything but the row that says where the rows stand.
+        let rows_before = all(&world.rows).len() as u64 - 1;
+        let outcome = world.outcome(Operation::Verify);
+        let Outcome::Done(Success::Verified { rows, hash }) = outcome else {
+            panic!("{outcome:?}")
+        };
+        assert_eq!(rows, rows_before);
+        hash
+    };
+    assert_eq!(verified(false), verified(false));
+    assert_ne!(verified(false), verified(true));
 }
 
 #[test]

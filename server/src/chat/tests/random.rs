@@ -13,7 +13,7 @@ use crate::chat::apply;
 use crate::chat::operation::{Actor, Applied, Notice, Operation, Recipient, Stamped};
 use crate::entry::{Index, Payload};
 use crate::tables::testing::{fuzz, random};
-use crate::tables::{MemoryRows, Rows};
+use crate::tables::{MemoryRows, Rows, snapshot};
 
 const NAMES: [&str; 7] = ["anna", "Anna", "bob", "Bob.2", "carl", "carla", "dora-3"];
 
@@ -307,6 +307,29 @@ fn the_same_log_makes_the_same_rows_however_it_is_cut_and_wherever_they_are_kept
     drop(disk);
     let disk = crate::tables::DiskRows::open(folder.path()).unwrap();
     assert!(all(&disk) == expected, "rows on disk, opened again");
+}
+
+#[test]
+fn an_installed_snapshot_goes_on_like_the_rows_that_it_is_of() {
+    let mut state = 17;
+    let mut run = Run::new();
+    for _ in 0..400 {
+        let bytes = random(&mut state).to_le_bytes();
+        run.step([bytes[0], bytes[1], bytes[2], bytes[3], bytes[4]]);
+    }
+    let mut file = Vec::new();
+    snapshot::export(&*run.world.rows.views().view(), b"about", &mut file).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut joined = crate::tables::DiskRows::open(folder.path()).unwrap();
+    assert_eq!(snapshot::install(&mut file.as_slice(), &mut joined).unwrap(), b"about");
+    assert!(all(&joined) == all(&run.world.rows));
+    let known = run.world.log.len();
+    for _ in 0..200 {
+        let bytes = random(&mut state).to_le_bytes();
+        run.step([bytes[0], bytes[1], bytes[2], bytes[3], bytes[4]]);
+    }
+    apply(&mut joined, &run.world.log[known..]).unwrap();
+    assert!(all(&joined) == all(&run.world.rows));
 }
 
 #[test]
