@@ -14,6 +14,7 @@
 
 pub mod cache;
 pub mod engine;
+pub mod model;
 mod stored;
 
 use std::time::Instant;
