@@ -14,6 +14,7 @@
 
 pub mod cache;
 pub mod engine;
+mod memory;
 pub mod model;
 mod stored;
 
@@ -25,6 +26,8 @@ use crate::protocol::{
     Conversations, ErrorReply, History, Reply, RevokeTarget, Scope, SendOk, Status, Target, Users,
 };
 pub use engine::Engine;
+pub use memory::MemoryStore;
+pub use model::Model;
 pub use stored::*;
 
 /// The moment of a turn: the monotonic clock for durations, the wall clock for labels and for noticing
