@@ -52,3 +52,29 @@ fn every_script_is_answered_as_it_was_written() {
     }
     assert!(failures.is_empty(), "{failures}BLESS=1 accepts what the node says now");
 }
+
+/// Seeds of the random driver that every run plays: from this one on, so many.
+const SEEDS: (u64, u64) = (1, 100);
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a person asks for other seeds by a variable")]
+fn whatever_happens_nothing_acknowledged_is_lost_doubled_or_out_of_order() {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    let first = number("SEED").unwrap_or(SEEDS.0);
+    let count = number("SEEDS").unwrap_or(if number("SEED").is_some() { 1 } else { SEEDS.1 });
+    let mut counts = std::collections::BTreeMap::<String, usize>::new();
+    for seed in first..first + count {
+        let run = std::panic::catch_unwind(|| sim::random::run(seed).counts);
+        let Ok(seen) = run else {
+            panic!("SEED={seed} cargo test --test scripts whatever_happens");
+        };
+        for (what, times) in seen {
+            *counts.entry(what).or_default() += times;
+        }
+    }
+    println!("{counts:#?}");
+    let rare = ["Send: ok", "Send: unauthorized", "Logout: ok", "DeleteAccount: ok", "a new life"];
+    for what in rare.into_iter().filter(|_| count >= SEEDS.1) {
+        assert!(counts.contains_key(what), "{what} never happened: {counts:#?}");
+    }
+}

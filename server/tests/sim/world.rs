@@ -40,7 +40,6 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    #[expect(dead_code, reason = "for the random driver")]
     /// A number below `end`.
     pub(crate) fn below(&mut self, end: usize) -> usize {
         let end = u64::try_from(end.max(1)).unwrap();
@@ -48,7 +47,6 @@ impl Random {
     }
 
     /// Whether something of this likelihood happens.
-    #[expect(dead_code, reason = "for the random driver")]
     pub(crate) fn percent(&mut self, likelihood: usize) -> bool {
         self.below(100) < likelihood
     }
@@ -207,10 +205,14 @@ impl World {
     }
 
     /// The journal's disk fails after so many more operations.
-    #[expect(dead_code, reason = "for the random driver")]
     pub(crate) fn fail_disk_after(&mut self, operations: u64) {
         let crash_at = Some(self.disk.operations() + operations);
         self.disk.set_faults(Faults { crash_at, ..Faults::default() });
+    }
+
+    /// The disk works again.
+    pub(crate) fn mend_disk(&mut self) {
+        self.disk.set_faults(Faults::default());
     }
 
     pub(crate) fn node(&self) -> &Node {
