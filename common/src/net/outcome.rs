@@ -36,7 +36,7 @@ pub enum CloseReason {
     /// Something broke; the sentence says what.
     #[error("{0}")]
     Failed(String),
-    /// The cluster has shown another key than the pinned one.
+    /// The server has shown another identity than the pinned one.
     #[error(transparent)]
     ChangedIdentity(ChangedIdentity),
 }

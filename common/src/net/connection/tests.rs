@@ -358,7 +358,7 @@ fn another_clusters_server_is_a_changed_identity() {
     let other = Fingerprint([7; 32]);
     let mut pair = pair(Some(Trust::Pinned(other)));
     pair.until("both see the end", |pair| pair.client.end.is_some() && pair.server.end.is_some());
-    let changed = ChangedIdentity { pinned: other, presented: Some(pinned()) };
+    let changed = ChangedIdentity { pinned: Some(other), presented: Some(pinned()) };
     assert_eq!(pair.client.end, Some(CloseReason::ChangedIdentity(changed)));
     assert!(matches!(&pair.server.end, Some(CloseReason::Failed(_))), "{:?}", pair.server.end);
 }

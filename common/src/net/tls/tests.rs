@@ -93,7 +93,7 @@ fn another_key_than_the_pinned_one_is_a_changed_identity() {
         shake(dial(Trust::Pinned(pinned)), identity("t", 1).client_port_config().unwrap());
     let error = seen.unwrap_err();
     let changed = ChangedIdentity::within(&error).unwrap();
-    assert_eq!(changed, ChangedIdentity { pinned, presented });
+    assert_eq!(changed, ChangedIdentity { pinned: Some(pinned), presented });
     assert!(changed.to_string().starts_with(&format!("changed identity: pinned {pinned}")));
     assert!(told.is_err(), "the server learns that it was refused");
 }
@@ -104,7 +104,7 @@ fn an_ordinary_certificate_does_not_pass_for_a_pinned_cluster() {
     let (certificate, key) = ordinary("10.1.2.3");
     let config = own_certificate_config(certificate.path(), key.path()).unwrap();
     let error = shake(dial(Trust::Pinned(pinned)), Arc::clone(&config)).0.unwrap_err();
-    let changed = ChangedIdentity { pinned, presented: None };
+    let changed = ChangedIdentity { pinned: Some(pinned), presented: None };
     assert_eq!(ChangedIdentity::within(&error), Some(changed));
     // Nobody that this system trusts has signed it, so a first use refuses it as well.
     let error = shake(dial(Trust::FirstUse), config).0.unwrap_err();
@@ -114,7 +114,14 @@ fn an_ordinary_certificate_does_not_pass_for_a_pinned_cluster() {
 #[test]
 fn a_client_that_knows_an_ordinary_certificate_takes_no_clusters_word() {
     let config = identity("s", 1).client_port_config().unwrap();
-    assert!(shake(dial(Trust::OrdinaryCertificate), config).0.is_err());
+    let error = shake(dial(Trust::OrdinaryCertificate), config).0.unwrap_err();
+    let presented = Some(fingerprint(&secret("s")).unwrap());
+    let changed = ChangedIdentity { pinned: None, presented };
+    assert_eq!(ChangedIdentity::within(&error), Some(changed));
+    let (certificate, key) = ordinary("10.1.2.3");
+    let config = own_certificate_config(certificate.path(), key.path()).unwrap();
+    let error = shake(dial(Trust::OrdinaryCertificate), config).0.unwrap_err();
+    assert_eq!(ChangedIdentity::within(&error), None, "nobody vouches for it, that is all");
 }
 
 #[test]

@@ -37,12 +37,13 @@ pub enum Trust {
     OrdinaryCertificate,
 }
 
-/// The cluster has shown another key than the pinned one: a full stop.
+/// A server has shown another identity than the one that the client knows: a full stop. Where no
+/// fingerprint stands, it is that of an ordinary certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChangedIdentity {
     /// What was pinned.
-    pub pinned: Fingerprint,
-    /// What came; nothing if it was an ordinary certificate.
+    pub pinned: Option<Fingerprint>,
+    /// What came.
     pub presented: Option<Fingerprint>,
 }
 
@@ -61,11 +62,15 @@ impl std::error::Error for ChangedIdentity {}
 
 impl fmt::Display for ChangedIdentity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "changed identity: pinned {}, presented ", self.pinned)?;
-        match &self.presented {
-            Some(presented) => presented.fmt(f),
-            None => f.write_str("a certificate of another kind"),
-        }
+        let name = |identity: Option<Fingerprint>| {
+            identity.map_or_else(|| "an ordinary certificate".to_owned(), |key| key.to_string())
+        };
+        write!(
+            f,
+            "changed identity: pinned {}, presented {}",
+            name(self.pinned),
+            name(self.presented)
+        )
     }
 }
 
@@ -147,7 +152,7 @@ impl Verifier {
         if let Trust::Pinned(pinned) = self.trust {
             let presented = Fingerprint::of(authority)?;
             if presented != pinned {
-                return Err(changed(pinned, Some(presented)));
+                return Err(changed(Some(pinned), Some(presented)));
             }
         }
         let leaf = ParsedCertificate::try_from(leaf)?;
@@ -189,14 +194,16 @@ impl ServerCertVerifier for Verifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let authority = authority_in(intermediates);
-        match (self.trust, authority) {
+        match (self.trust, authority_in(intermediates)) {
             (Trust::FirstUse | Trust::Pinned(_), Some(authority)) => {
                 self.verify_cluster(end_entity, authority)?;
                 Ok(ServerCertVerified::assertion())
             }
-            (Trust::Pinned(pinned), None) => Err(changed(pinned, None)),
-            (Trust::FirstUse | Trust::OrdinaryCertificate, _) => self.web()?.verify_server_cert(
+            (Trust::Pinned(pinned), None) => Err(changed(Some(pinned), None)),
+            (Trust::OrdinaryCertificate, Some(authority)) => {
+                Err(changed(None, Some(Fingerprint::of(authority)?)))
+            }
+            (Trust::FirstUse | Trust::OrdinaryCertificate, None) => self.web()?.verify_server_cert(
                 end_entity,
                 intermediates,
                 server_name,
@@ -231,7 +238,7 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-fn changed(pinned: Fingerprint, presented: Option<Fingerprint>) -> rustls::Error {
+fn changed(pinned: Option<Fingerprint>, presented: Option<Fingerprint>) -> rustls::Error {
     let error = ChangedIdentity { pinned, presented };
     CertificateError::Other(OtherError(Arc::new(error))).into()
 }
