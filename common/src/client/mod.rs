@@ -13,6 +13,7 @@
 //! Does not: read a clock, open a socket or a file, draw a random number but from the seed it was given.
 
 pub mod cache;
+pub mod driver;
 pub mod engine;
 mod memory;
 pub mod model;
