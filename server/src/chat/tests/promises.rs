@@ -268,6 +268,17 @@ fn a_txn_is_answered_again_for_thirty_day_marks_and_then_forgotten() {
 }
 
 #[test]
+fn pruning_leaves_no_event_and_no_txn_below_the_floor() {
+    // Far more rows than one step prunes, of two accounts.
+    let (mut world, ..) = two(20);
+    let steps: Vec<usize> = (0..31).map(|_| world.settle(Operation::DayMark)).collect();
+    assert!(steps[..30].iter().all(|followed| *followed == 0));
+    assert!(steps[30] > 10, "{}", steps[30]);
+    let left = all(&world.rows).into_iter().filter(|(key, _)| b"etrRy".contains(&key[0]));
+    assert_eq!(left.count(), 0);
+}
+
+#[test]
 fn a_delete_that_changed_nothing_still_spends_its_txn() {
     let (mut world, anna, _) = two(1);
     let conv = ConversationId(1);
