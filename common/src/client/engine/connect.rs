@@ -21,6 +21,9 @@ const BACKOFF_MIN: Duration = Duration::from_millis(250);
 const BACKOFF_MAX: Duration = Duration::from_secs(8);
 /// A link that held this long forgives the failures before it.
 const HEALTH: Duration = Duration::from_secs(30);
+/// After a link that held this long the loss is news, and all servers are dialled at once; after a shorter
+/// one the backoff holds, so that a server that accepts and hangs up is not dialled in a circle.
+const GOOD: Duration = Duration::from_secs(1);
 /// A server that has not said hello by then is not waited for.
 pub(super) const DIAL_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a server that cannot write just now waits for one that can.
@@ -332,7 +335,8 @@ impl Engine {
     pub(super) fn link_lost(&mut self) {
         let Some(link) = self.net.link.take() else { return };
         let now = self.instant();
-        if now.saturating_duration_since(link.since) >= HEALTH {
+        let since = link.since;
+        if now.saturating_duration_since(since) >= HEALTH {
             self.net.attempts = 0;
         }
         if self.net.lost.is_none() {
@@ -345,7 +349,8 @@ impl Engine {
         if let Some((from, since_ms)) = self.net.lost {
             self.tell_connection(ConnectionState::Switching { from, since_ms });
         }
-        if self.net.candidates.is_empty() && self.net.attempts > 0 {
+        let was_good = now.saturating_duration_since(since) >= GOOD;
+        if self.net.candidates.is_empty() && self.net.attempts > 0 && !was_good {
             let wait = self.backoff();
             self.net.redial_at = Some(now + wait);
         }
@@ -366,7 +371,11 @@ impl Engine {
         }
         match reason {
             CloseReason::IdentityChanged { presented } => {
-                self.identity_changed(connection, presented);
+                let found = self.net.candidates.iter().position(|c| c.connection == connection);
+                if let Some(at) = found {
+                    let candidate = self.net.candidates.remove(at);
+                    self.identity_changed(candidate.address, presented);
+                }
             }
             CloseReason::Failed(text) => self.candidate_failed(connection, &text),
             CloseReason::Ended => self.candidate_failed(connection, "closed the connection"),
@@ -374,9 +383,7 @@ impl Engine {
     }
 
     /// Full stop: nothing is dialled or sent until a person decides.
-    pub(super) fn identity_changed(&mut self, connection: ConnectionId, presented: Identity) {
-        let found = self.net.candidates.iter().find(|c| c.connection == connection);
-        let Some(address) = found.map(|candidate| candidate.address.clone()) else { return };
+    pub(super) fn identity_changed(&mut self, address: String, presented: Identity) {
         let record = self.record_of_address(&address);
         let pinned = record.and_then(|record| record.identity).unwrap_or(presented);
         self.stop(ConnectionState::IdentityChanged { address, pinned, presented });

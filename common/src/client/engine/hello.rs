@@ -23,7 +23,7 @@ impl Engine {
         let pinned = self.record_of_address(&address).and_then(|record| record.identity);
         self.net.candidates[at].identity = Some(identity);
         if identity != Identity::Plain && pinned.is_some_and(|pinned| pinned != identity) {
-            return self.identity_changed(connection, identity);
+            return self.identity_changed(address, identity);
         }
         if self.is_trusted(identity) {
             self.greet(connection);

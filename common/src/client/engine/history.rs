@@ -22,8 +22,17 @@ use crate::protocol::{
 pub(super) enum Fetch {
     /// The messages directly below this number.
     Older { conv: ConversationId, before: Seq },
-    /// The messages above the newest known one.
+    /// The messages in a gap.
     Repair { conv: ConversationId },
+}
+
+/// Messages that are not known although a later one is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Gap {
+    /// Those above this number are missing, …
+    after: Seq,
+    /// … up to this one.
+    upto: Seq,
 }
 
 impl Engine {
@@ -59,8 +68,9 @@ impl Engine {
     /// An event told of message `seq`, and those below it are not known.
     pub(super) fn repair(&mut self, conv: ConversationId, seq: Seq) {
         let Some(place) = &mut self.place else { return };
-        let upto = place.repairs.entry(conv).or_insert(seq);
-        *upto = seq.max(*upto);
+        let after = newest(place, conv);
+        let gap = place.repairs.entry(conv).or_insert(Gap { after, upto: seq });
+        gap.upto = gap.upto.max(seq);
         let fetch = Fetch::Repair { conv };
         if !place.fetches.contains(&fetch) {
             place.fetches.push_front(fetch);
@@ -82,7 +92,10 @@ impl Engine {
         place.fetching = true;
         let (conv, page) = match fetch {
             Fetch::Older { conv, before } => (conv, Page::Before(before)),
-            Fetch::Repair { conv } => (conv, Page::After(newest(place, conv))),
+            Fetch::Repair { conv } => {
+                let gap = place.repairs.get(&conv);
+                (conv, Page::After(gap.map_or(Seq(0), |gap| gap.after)))
+            }
         };
         let history = History { conv, page, limit: None };
         self.request(Purpose::Fetch(fetch), &Request::History(history));
@@ -129,25 +142,21 @@ impl Engine {
         conv: ConversationId,
         views: Vec<MessageView>,
     ) -> Result<(), Nonsense> {
-        let Some(place) = &mut self.place else { return Ok(()) };
-        let known = newest(place, conv);
-        let follows = views.first().is_some_and(|first| first.seq.0 <= known.0.saturating_add(1));
+        let place = self.place.as_mut();
+        let Some(mut gap) = place.and_then(|place| place.repairs.remove(&conv)) else {
+            return Ok(());
+        };
+        let follows = views.first().is_some_and(|first| first.seq.0 == gap.after.0 + 1);
         if !is_dense(&views) || !follows {
             return Err(Nonsense::new("a history without what an event told of"));
         }
         for view in views {
+            gap.after = view.seq;
             self.message_in_order(conv, view);
         }
-        let Some(place) = &mut self.place else { return Ok(()) };
-        let reached = newest(place, conv);
-        if reached == known {
-            return Err(Nonsense::new("a history without what an event told of"));
-        }
-        match place.repairs.get(&conv).copied() {
-            Some(upto) if reached < upto => self.repair(conv, upto),
-            Some(_) | None => {
-                place.repairs.remove(&conv);
-            }
+        if let Some(place) = self.place.as_mut().filter(|_| gap.after < gap.upto) {
+            place.repairs.insert(conv, gap);
+            place.fetches.push_front(Fetch::Repair { conv });
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use super::conversation::{Conversation, Count};
 use super::link::Purpose;
 use super::place::Place;
 use super::{Engine, Nonsense};
-use crate::client::{SignedOut, Update};
+use crate::client::SignedOut;
 use crate::ids::{ConversationId, Seq};
 use crate::protocol::{
     ConversationView, Conversations, ConversationsOk, ErrorReply, Request, Retry,
@@ -26,6 +26,8 @@ pub(super) struct Listing {
     /// The last conversation of the page before.
     after: Option<ConversationId>,
     under_way: bool,
+    /// All were walked, and nobody was told.
+    has_news: bool,
     pub(super) not_before: Option<Instant>,
 }
 
@@ -34,8 +36,18 @@ impl Listing {
         Listing { all: true, ..Listing::default() }
     }
 
+    /// Whether everything is to be taken anew, so that nothing older is left.
+    pub(super) fn is_new(&self) -> bool {
+        self.all
+    }
+
     pub(super) fn is_wanted(&self) -> bool {
         self.all || !self.unsure.is_empty()
+    }
+
+    /// Whether all conversations have just come to be known; once.
+    pub(super) fn take_news(&mut self) -> bool {
+        std::mem::take(&mut self.has_news)
     }
 
     pub(super) fn note(&mut self, conv: ConversationId, count: Count) {
@@ -91,10 +103,7 @@ impl Engine {
             return Ok(());
         }
         listing.after = None;
-        if listing.all {
-            self.effects.update(Update::Listed);
-        }
-        listing.all = false;
+        listing.has_news |= std::mem::take(&mut listing.all);
         // What was walked past and not seen is no conversation of ours; what waits for a mark stays.
         let conversations = &place.conversations;
         place.listing.unsure.retain(|conv| {

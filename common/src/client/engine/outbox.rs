@@ -147,12 +147,13 @@ impl Outbox {
                 }
                 lane.under_way += 1;
                 lane.not_before = None;
-                due.push(item.record.txn);
+                due.push((*number, item.record.txn));
                 break;
             }
         }
         self.lanes.retain(|_, lane| !lane.queue.is_empty() || lane.under_way > 0);
-        due
+        due.sort_unstable();
+        due.into_iter().map(|(_, txn)| txn).collect()
     }
 
     /// Stores and tells every item that has changed.

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use super::conversation::Conversation;
 use super::effects::Effects;
-use super::history::Fetch;
+use super::history::{Fetch, Gap};
 use super::listing::Listing;
 use super::outbox::Outbox;
 use crate::client::{Account, AccountKey, CommandId, Update, Write};
@@ -36,8 +36,8 @@ pub(super) struct Place {
     /// Where there is typed text.
     pub(super) drafts: BTreeSet<Target>,
     pub(super) listing: Listing,
-    /// Messages that an event told of before those below them came: up to where each is to be repaired.
-    pub(super) repairs: BTreeMap<ConversationId, Seq>,
+    /// Where events told of messages before those below them came.
+    pub(super) repairs: BTreeMap<ConversationId, Gap>,
     /// What is to be asked of histories; one under way at a time. One entry a conversation and place.
     pub(super) fetches: VecDeque<Fetch>,
     pub(super) fetching: bool,
@@ -111,11 +111,11 @@ impl Place {
     }
 
     pub(super) fn resumed(&mut self, ok: &ResumeOk, effects: &mut Effects) {
-        if self.cursor.is_none() {
+        if self.cursor.is_none() && !self.listing.is_new() {
             // Events start from now: whatever is known from before is void.
             self.drop_cache(effects);
-            self.cursor = Some(ok.cur);
         }
+        self.cursor = self.cursor.or(Some(ok.cur));
         self.seen = self.cursor;
     }
 
@@ -166,6 +166,9 @@ impl Place {
                 effects.write(Write::Conversation(conversation.record.clone()));
                 effects.update(Update::Conversation(conversation.record.clone()));
             }
+        }
+        if self.listing.take_news() {
+            effects.update(Update::Listed);
         }
         if !self.is_cursor_held() {
             self.cursor = self.seen;

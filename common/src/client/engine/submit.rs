@@ -77,8 +77,12 @@ impl Engine {
         }
         let Some(item) = place.outbox.item(txn) else { return Ok(()) };
         let work = item.record.work.clone();
-        if matches!(reply, Reply::Send(ok) if ok.seq == Seq(0)) {
-            return Err(Nonsense::new("acknowledged a message without a number"));
+        if let Reply::Send(ok) = reply {
+            let elsewhere = matches!(&work, Work::Send { to: Target::Conversation(conv), .. }
+                if *conv != ok.conv);
+            if elsewhere || ok.seq == Seq(0) {
+                return Err(Nonsense::new("acknowledged a message where it was not sent"));
+            }
         }
         let command = place.outbox.remove(txn, &mut self.effects).and_then(|item| item.command);
         let answer = match (work, reply) {
