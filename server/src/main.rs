@@ -44,6 +44,9 @@ struct Arguments {
     restore: Option<PathBuf>,
 }
 
+/// Open files that clients do not get: the store's, HTTP's, and those of connections that linger.
+const FILES_KEPT: usize = 512;
+
 /// What ends the program: the sentences for a person, and the exit code.
 struct Failure {
     code: u8,
@@ -62,6 +65,8 @@ impl Failure {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    // Messages are nobody's but the server's: whatever it or a library makes is for its user alone.
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure { code, text }) => {
@@ -122,14 +127,7 @@ fn serve(config: &Config, addresses: &ServerAddresses, folder: &Path) -> Result<
     if config.bcrypt_cost < 10 {
         log::warn!("BCRYPT_COST={} is for tests: passwords are guessed fast", config.bcrypt_cost);
     }
-    match rlimit::increase_nofile_limit(u64::MAX) {
-        Ok(limit) if limit < config.connections_max as u64 + 64 => log::warn!(
-            "the system allows {limit} open files: fewer than MAX_CONNECTIONS={}",
-            config.connections_max
-        ),
-        Ok(_) => {}
-        Err(error) => log::warn!("the limit of open files stays as it is: {error}"),
-    }
+    let connections_max = connections_max(config);
     let secret = secret(config)?;
     let identity = Identity::new(&secret, server).map_err(Failure::fault)?;
     let tls = match &config.tls {
@@ -148,7 +146,7 @@ fn serve(config: &Config, addresses: &ServerAddresses, folder: &Path) -> Result<
     let listeners =
         Listeners::bind(addresses, config.http_bind, &socket).map_err(Failure::fault)?;
     log::info!("identity fingerprint={}", tls::fingerprint(&secret).map_err(Failure::fault)?);
-    let (parts, _lock) = assemble(config, server, store, listeners, tls)?;
+    let (parts, _lock) = assemble(config, server, store, listeners, tls, connections_max)?;
     reactor::run(parts, &mut || {
         if let Err(error) = logging.reopen() {
             log::error!("the log cannot be opened again: {error}");
@@ -157,6 +155,26 @@ fn serve(config: &Config, addresses: &ServerAddresses, folder: &Path) -> Result<
     .map_err(Failure::fault)?;
     log::info!("stopped");
     Ok(())
+}
+
+/// How many clients may be connected: as many as the settings say, and as the system has files for,
+/// for a store that cannot open a file is a fault that ends the server.
+fn connections_max(config: &Config) -> usize {
+    let files = match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(files) => usize::try_from(files).unwrap_or(usize::MAX),
+        Err(error) => {
+            log::warn!("the limit of open files stays as it is: {error}");
+            return config.connections_max;
+        }
+    };
+    let most = files - FILES_KEPT.min(files / 2);
+    if most < config.connections_max {
+        log::warn!(
+            "the system allows {files} open files: {most} connections in place of MAX_CONNECTIONS={}",
+            config.connections_max
+        );
+    }
+    most.min(config.connections_max)
 }
 
 fn start_log(config: &Config, server: ServerId) -> Result<Logging, Failure> {
@@ -179,6 +197,7 @@ fn assemble(
     store: Store,
     listeners: Listeners,
     tls: std::sync::Arc<rustls::ServerConfig>,
+    connections_max: usize,
 ) -> Result<(Parts, std::fs::File), Failure> {
     let Store { journal, rows, incarnation, applied, recovered, lock } = store;
     let cluster = ClusterId(random()?);
@@ -194,7 +213,7 @@ fn assemble(
         registration: config.registration,
         sends_per_s: config.sends_per_s,
         sign_in_fails_per_min: config.sign_in_fails_per_min,
-        connections_max: config.connections_max,
+        connections_max,
         hash_threads,
     };
     let parts = Parts {

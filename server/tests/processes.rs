@@ -2,13 +2,21 @@
 
 #![expect(
     clippy::disallowed_methods,
-    reason = "a test of processes reads clocks and opens sockets"
+    clippy::unwrap_used,
+    reason = "a test of processes reads clocks and opens sockets, and fails where it must not go on"
 )]
 
 mod support;
 
+#[path = "processes/bad_clients.rs"]
+mod bad_clients;
+#[path = "processes/bad_lines.rs"]
+mod bad_lines;
+#[path = "processes/transport.rs"]
+mod transport;
+
 use serde_json::json;
-use support::client::{Client, fresh_txn};
+use support::client::Client;
 use support::server::Server;
 
 #[test]
@@ -17,7 +25,7 @@ fn two_people_chat_and_a_restart_loses_nothing() {
     let mut server = Server::start(folder.path(), "BCRYPT_COST=4\n");
     let (mut ada, ada_token) = Client::register(server.address, "ada");
     let (mut bob, _) = Client::register(server.address, "bob");
-    let sent = ada.ok("send", json!({"to": "bob", "text": "hi", "txn": fresh_txn()}));
+    let sent = ada.send("bob", "hi");
     assert_eq!((&sent["seq"], &sent["copies"], &sent["of"]), (&json!(1), &json!(1), &json!(1)));
     let event = bob.event("msg");
     assert_eq!((&event["d"]["text"], &event["d"]["from"]), (&json!("hi"), &json!("ada")));

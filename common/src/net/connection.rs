@@ -180,13 +180,22 @@ impl Connection {
         })
     }
 
-    /// Says within TLS that no more will be sent, as far as that can be done at once. The owner has
-    /// flushed before, and drops the connection next.
+    /// Nothing has come that says how the other side speaks, and no more is waited for: what is queued
+    /// leaves in the clear. Changes nothing once a byte has come.
+    pub fn assume_plain(&mut self) {
+        if let Pipe::Undecided(_) = self.pipe {
+            self.pipe = Pipe::Plain;
+        }
+    }
+
+    /// Says that no more will be sent, within TLS as far as that can be done at once. The owner has
+    /// flushed before; it may go on reading.
     pub fn shutdown_write(&mut self) {
         if let Pipe::Tls(tls) = &mut self.pipe {
             tls.close(&mut self.socket);
-            self.write_end = Some(CloseReason::EndOfStream);
         }
+        self.socket.shutdown_write();
+        self.write_end = Some(CloseReason::EndOfStream);
     }
 
     /// Whether the socket is connected by now.

@@ -3,6 +3,7 @@
 //! Owns: the socket. Driven by: `connection`. Does not: open one.
 
 use std::io::{self, IoSlice, Read, Write};
+use std::net::Shutdown;
 
 use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
@@ -42,6 +43,15 @@ impl Socket {
         if let Socket::Tcp(tcp) = self {
             tcp.set_nodelay(true).ok();
         }
+    }
+
+    /// The other side reads the end after what was written. A socket that refuses this has ended.
+    pub(super) fn shutdown_write(&self) {
+        match self {
+            Socket::Tcp(tcp) => tcp.shutdown(Shutdown::Write),
+            Socket::Unix(unix) => unix.shutdown(Shutdown::Write),
+        }
+        .ok();
     }
 
     pub(super) fn source(&mut self) -> &mut dyn Source {

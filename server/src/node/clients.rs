@@ -62,7 +62,11 @@ pub(super) struct Client {
     /// A write is being prepared (a name looked up, a password verified): later writes wait, so that
     /// they take effect in the order sent.
     pub(super) preparing: bool,
-    /// Bytes that wait in its send queue, as last reported.
+    /// A question of it is under way; the others wait here, so that whoever asks many at once waits
+    /// for the readers, and nobody else waits for him.
+    pub(super) asking: bool,
+    pub(super) questions: VecDeque<(u64, Kind)>,
+    /// Bytes of events that wait in its send queue, as last reported.
     pub(super) backlog_bytes: usize,
     timer: Instant,
 }
@@ -115,6 +119,8 @@ impl Clients {
             unanswered: Vec::new(),
             held: VecDeque::new(),
             preparing: false,
+            asking: false,
+            questions: VecDeque::new(),
             backlog_bytes: 0,
             timer: now,
         };

@@ -191,6 +191,11 @@ impl Node {
     }
 
     fn question(&mut self, id: ClientId, request_id: u64, actor: Actor, question: Question) {
+        let Some(client) = self.clients.get_mut(id) else { return };
+        if client.asking {
+            client.questions.push_back((request_id, Kind::Question(question)));
+            return;
+        }
         let query = match question {
             Question::Sessions => Query::Sessions(actor),
             Question::Users(users) => {
@@ -205,8 +210,23 @@ impl Node {
         if self.reads >= READS_MAX {
             return self.refuse(id, request_id, busy());
         }
+        if let Some(client) = self.clients.get_mut(id) {
+            client.asking = true;
+        }
         let ticket = self.ticket(Task::Reply(id, request_id));
         self.ask(ticket, query);
+    }
+
+    /// A question of this client was answered: its next one has its turn.
+    fn next_question(&mut self, id: ClientId) {
+        let Some(client) = self.clients.get_mut(id) else { return };
+        client.asking = false;
+        while let Some(client) = self.clients.get_mut(id)
+            && !client.asking
+            && let Some((request_id, kind)) = client.questions.pop_front()
+        {
+            self.start(id, request_id, kind);
+        }
     }
 
     pub(super) fn ask(&mut self, ticket: Ticket, query: Query) {
@@ -220,8 +240,12 @@ impl Node {
         match (task, answer) {
             (Task::Reply(client, id), Answer::Reply(reply)) => {
                 self.answer(client, id, reply.encode(id));
+                self.next_question(client);
             }
-            (Task::Reply(client, id), Answer::Refused(error)) => self.refuse(client, id, error),
+            (Task::Reply(client, id), Answer::Refused(error)) => {
+                self.refuse(client, id, error);
+                self.next_question(client);
+            }
             (Task::SignIn(task), answer) => self.sign_in_answered(task, answer, at),
             (Task::Write(task), answer) => self.write_answered(task, answer),
             (Task::Backlog(client, session), answer) => {

@@ -56,7 +56,7 @@ const EVENTS_MAX: usize = 1024;
 const ACCEPTS_A_TURN: usize = 64;
 /// With no file descriptors left, accepting rests for this long.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
-/// A stopping server gives its last lines this long to be written.
+/// A stopping server gives its last lines this long to be written and seen.
 const GOODBYE: Duration = Duration::from_millis(500);
 
 /// Why the loop ended otherwise than by a wish.
@@ -122,6 +122,8 @@ struct Reactor {
     accepting: Vec<Token>,
     /// Accepting rests until then: there are no file descriptors left.
     rest_until: Option<Instant>,
+    /// That was logged, and nothing was accepted since.
+    starved: bool,
     started: Instant,
     inputs: Vec<Input>,
 }
@@ -149,6 +151,7 @@ impl Reactor {
             next_token: FIRST_CONNECTION,
             accepting: Vec::new(),
             rest_until: None,
+            starved: false,
             started: Instant::now(),
             inputs: Vec::new(),
         })
@@ -260,13 +263,15 @@ impl Reactor {
     fn accept_some(&mut self, listener: Token, now: Instant) -> bool {
         for _ in 0..ACCEPTS_A_TURN {
             match self.accept_one(listener, now) {
-                Ok(()) => {}
+                Ok(()) => self.starved = false,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
                 Err(error) if is_of_one_connection(&error) => {
                     log::debug!("a connection ended before it was accepted: {error}");
                 }
                 Err(error) => {
-                    log::warn!("no connections can be accepted for a moment: {error}");
+                    if !std::mem::replace(&mut self.starved, true) {
+                        log::warn!("no connections can be accepted for now: {error}");
+                    }
                     self.rest_until = Some(now + ACCEPT_REST);
                     return false;
                 }
@@ -322,15 +327,28 @@ impl Reactor {
         self.http.proceed(token, Health { metrics: self.node.metrics(), uptime_s });
     }
 
-    /// All is durable: what was queued last is written, then the process may end.
+    /// All is durable and the clients are sent away: their last lines are written and seen, then the
+    /// process may end. What happens to a socket here concerns nobody any more.
     fn say_goodbye(&mut self, events: &mut Events) -> Result<(), LoopError> {
         let until = Instant::now() + GOODBYE;
-        while !self.sockets.is_settled() && Instant::now() < until {
-            self.poll.poll(events, Some(until.saturating_duration_since(Instant::now())))?;
+        while !self.sockets.is_empty() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            let timeout = if self.sockets.has_ready() { Duration::ZERO } else { left };
+            match self.poll.poll(events, Some(timeout)) {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+                    return Err(error.into());
+                }
+                Ok(()) | Err(_) => {}
+            }
             for event in events.iter() {
                 self.sockets.edge(ClientId(event.token().0 as u64));
             }
+            self.sockets.read(&mut self.inputs);
             self.sockets.flush(&mut self.inputs);
+            self.inputs.clear();
         }
         Ok(())
     }

@@ -4,8 +4,9 @@
 //! - a socket whose edge was seen is read until it would block, over as many turns as that takes;
 //! - of a client with [`PIPELINE_MAX`] requests unanswered, or with more than
 //!   [`ANSWERS_BYTES_MAX`] of answers unread, no further line is taken: its own TCP window fills;
-//! - after [`Sockets::close`] nothing of it reaches the node; what was queued is still written, and the
-//!   end is lingered for, so that the last line is not lost to a reset;
+//! - after [`Sockets::close`] nothing of it reaches the node; what was queued is still written, then
+//!   our end of the socket is closed, and what the client still says is read and dropped for a while:
+//!   closing a socket with bytes unread is a reset, which can overtake the last line;
 //! - the node hears of each end exactly once, unless it closed the connection itself.
 //!
 //! Does not: look into a line.
@@ -24,9 +25,6 @@ const ANSWERS_BYTES_MAX: usize = 256 * 1024;
 const TURN_BYTES: usize = 64 * 1024;
 /// How long a closed connection's last lines may take to be written and seen.
 const LINGER: Duration = Duration::from_secs(3);
-/// Bytes of a closed connection that are read and dropped while lingering.
-const LINGER_BYTES_MAX: usize = 64 << 20;
-
 /// What may still come from a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Inward {
@@ -38,11 +36,15 @@ enum Inward {
     Broken,
 }
 
-/// The node has closed it: it only lingers.
-#[derive(Debug, Clone, Copy)]
-struct Closing {
-    dropped_bytes: usize,
-    said_all: bool,
+/// What the node wants of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outward {
+    /// To go on.
+    Open,
+    /// To be closed: its last lines are being written.
+    Closing,
+    /// They are written: it only lingers.
+    Closed,
 }
 
 #[derive(Debug)]
@@ -54,18 +56,58 @@ struct Peer {
     /// Lines taken without an answer yet.
     unanswered: usize,
     transport_told: bool,
+    outbox: Outbox,
     backlog_told: usize,
-    closing: Option<Closing>,
+    outward: Outward,
+}
+
+/// Which of the bytes in a connection's queue are events: the rest are answers.
+#[derive(Debug, Default)]
+struct Outbox {
+    /// Bytes queued since the connection began.
+    queued_bytes: u64,
+    /// The events that wait: the place behind each, and how long it is.
+    events: VecDeque<(u64, usize)>,
+    event_bytes: usize,
+}
+
+impl Outbox {
+    fn push(&mut self, line_bytes: usize, is_event: bool) {
+        self.queued_bytes += line_bytes as u64;
+        if is_event {
+            self.events.push_back((self.queued_bytes, line_bytes));
+            self.event_bytes += line_bytes;
+        }
+    }
+
+    /// So many bytes still wait.
+    fn drained(&mut self, left_bytes: usize) {
+        let gone = self.queued_bytes - left_bytes as u64;
+        while let Some((end, line_bytes)) = self.events.front().copied()
+            && end <= gone
+        {
+            self.events.pop_front();
+            self.event_bytes -= line_bytes;
+        }
+        if self.events.is_empty() {
+            self.events = VecDeque::new();
+        }
+    }
 }
 
 impl Peer {
     fn may_take(&self) -> bool {
-        self.unanswered < PIPELINE_MAX && self.connection.queued_bytes() <= ANSWERS_BYTES_MAX
+        let answers_bytes = self.connection.queued_bytes().saturating_sub(self.outbox.event_bytes);
+        self.unanswered < PIPELINE_MAX && answers_bytes <= ANSWERS_BYTES_MAX
     }
 
+    /// Whether a turn of reading would do something now.
     fn wants_turn(&self) -> bool {
-        let takes = self.closing.is_some() || self.may_take();
-        takes && self.inward != Inward::Broken && (self.has_more || self.connection.has_lines())
+        if self.outward != Outward::Open {
+            return self.has_more;
+        }
+        let has_lines = self.inward != Inward::Broken && self.connection.has_lines();
+        self.may_take() && (has_lines || (self.has_more && self.inward == Inward::Open))
     }
 
     /// Whether all that it asked was answered, and it asks nothing more.
@@ -97,8 +139,9 @@ impl Sockets {
             has_more: true,
             unanswered: 0,
             transport_told: false,
+            outbox: Outbox::default(),
             backlog_told: 0,
-            closing: None,
+            outward: Outward::Open,
         };
         self.peers.insert(id, peer);
         self.ready.insert(id);
@@ -121,9 +164,9 @@ impl Sockets {
     pub(super) fn read(&mut self, inputs: &mut Vec<Input>) {
         for id in std::mem::take(&mut self.ready) {
             let Some(peer) = self.peers.get_mut(&id) else { continue };
-            let end = match peer.closing {
-                Some(_) => peer.drop_input(),
-                None => peer.read(id, inputs),
+            let end = match peer.outward {
+                Outward::Open => peer.read(id, inputs),
+                Outward::Closing | Outward::Closed => peer.drop_input(),
             };
             // A handshake answers by itself.
             self.dirty.insert(id);
@@ -138,6 +181,7 @@ impl Sockets {
     /// Queues a line.
     pub(super) fn send(&mut self, id: ClientId, line: Vec<u8>, answers: bool) {
         let Some(peer) = self.peers.get_mut(&id) else { return };
+        peer.outbox.push(line.len(), !answers);
         peer.connection.send(line);
         if answers {
             peer.unanswered -= 1;
@@ -148,9 +192,13 @@ impl Sockets {
     /// Closes a connection once what is queued for it is written.
     pub(super) fn close(&mut self, id: ClientId, now: Instant) {
         let Some(peer) = self.peers.get_mut(&id) else { return };
-        let until = now + LINGER;
-        peer.closing = Some(Closing { dropped_bytes: 0, said_all: false });
-        self.lingering.push_back((until, id));
+        peer.outward = Outward::Closing;
+        if peer.connection.transport().is_none() && peer.connection.queued_bytes() == 0 {
+            // Nothing was said on either side, so nothing can be lost.
+            self.peers.remove(&id);
+            return;
+        }
+        self.lingering.push_back((now + LINGER, id));
         self.dirty.insert(id);
     }
 
@@ -158,23 +206,25 @@ impl Sockets {
     pub(super) fn flush(&mut self, inputs: &mut Vec<Input>) {
         for id in std::mem::take(&mut self.dirty) {
             let Some(peer) = self.peers.get_mut(&id) else { continue };
-            let flushed = match peer.closing {
-                Some(_) => peer.flush_last(),
-                None => peer.connection.flush().map(|_state| ()),
+            let flushed = match peer.outward {
+                Outward::Open => peer.connection.flush().map(|_state| ()),
+                Outward::Closing | Outward::Closed => peer.flush_last(),
             };
             if let Err(reason) = flushed {
                 self.end(id, &reason, inputs);
                 continue;
             }
-            let backlog = peer.connection.queued_bytes();
-            if peer.closing.is_none() && (backlog > 0 || peer.backlog_told > 0) {
+            peer.outbox.drained(peer.connection.queued_bytes());
+            let backlog = peer.outbox.event_bytes;
+            let is_open = peer.outward == Outward::Open;
+            if is_open && (backlog > 0 || peer.backlog_told > 0) {
                 peer.backlog_told = backlog;
                 inputs.push(Input::ClientBacklog(id, backlog));
             }
             if peer.wants_turn() {
                 self.ready.insert(id);
             }
-            if peer.closing.is_none() && peer.is_over() {
+            if is_open && peer.is_over() {
                 self.end(id, &CloseReason::EndOfStream, inputs);
             }
         }
@@ -195,14 +245,17 @@ impl Sockets {
         }
     }
 
-    /// Whether everything that was queued for closed connections is written.
-    pub(super) fn is_settled(&self) -> bool {
-        self.peers.values().all(|peer| peer.connection.queued_bytes() == 0)
+    /// Whether every connection is gone: its last lines written, and seen by its client.
+    pub(super) fn is_empty(&self) -> bool {
+        self.peers.is_empty()
     }
 
     fn end(&mut self, id: ClientId, reason: &CloseReason, inputs: &mut Vec<Input>) {
-        let Some(peer) = self.peers.remove(&id) else { return };
-        if peer.closing.is_none() {
+        let Some(mut peer) = self.peers.remove(&id) else { return };
+        if peer.outward == Outward::Open {
+            if *reason == CloseReason::EndOfStream {
+                peer.connection.shutdown_write();
+            }
             log::debug!("{id} ended: {reason}");
             inputs.push(Input::ClientClosed(id));
         }
@@ -265,34 +318,35 @@ impl Peer {
         }
         let state = self.connection.read(TURN_BYTES);
         while let Ok(Some(_)) = self.connection.next_line() {}
-        let closing = self.closing.as_mut()?;
-        closing.dropped_bytes += TURN_BYTES;
         match state {
-            ReadState::Closed(reason) => Some(reason),
-            _ if closing.dropped_bytes > LINGER_BYTES_MAX => Some(CloseReason::EndOfStream),
+            ReadState::More => None,
             ReadState::Drained => {
                 self.has_more = false;
                 None
             }
-            ReadState::More => None,
+            // It has said all, and still gets what was queued for it.
+            ReadState::Closed(CloseReason::EndOfStream) if self.outward == Outward::Closing => {
+                self.has_more = false;
+                self.inward = Inward::Ended;
+                None
+            }
+            ReadState::Closed(reason) => Some(reason),
         }
     }
 
     /// Writes the last lines, and then the end.
     fn flush_last(&mut self) -> Result<(), CloseReason> {
-        while let FlushState::Done = self.connection.flush()? {
-            let Some(closing) = self.closing.as_mut() else { return Ok(()) };
-            if closing.said_all {
-                return Ok(());
-            }
-            closing.said_all = true;
-            self.connection.shutdown_write();
-            if self.inward == Inward::Ended {
-                // Both sides have said all.
-                self.connection.flush()?;
-                return Err(CloseReason::EndOfStream);
-            }
+        if self.outward == Outward::Closed {
+            return Ok(());
         }
-        Ok(())
+        // Nothing has come that would say how to speak, and nothing will be waited for.
+        self.connection.assume_plain();
+        if self.connection.flush()? == FlushState::Blocked {
+            return Ok(());
+        }
+        self.outward = Outward::Closed;
+        self.connection.shutdown_write();
+        // Where both sides have said all there is nothing to linger for.
+        if self.inward == Inward::Ended { Err(CloseReason::EndOfStream) } else { Ok(()) }
     }
 }

@@ -1,7 +1,10 @@
-//! What tests of the built binaries share: a server in a folder of its own, and a client that knows
+//! What tests of the built binaries share: a server in a folder of its own, and clients that know
 //! nothing but lines of JSON.
 
 #![allow(dead_code, reason = "each test uses its own part of this")]
 
 pub(crate) mod client;
+pub(crate) mod neighbour;
 pub(crate) mod server;
+pub(crate) mod sockets;
+pub(crate) mod tls;

@@ -27,6 +27,8 @@ pub(crate) struct Server {
     pub(crate) stderr: PathBuf,
     /// Variables of its environment.
     pub(crate) environment: Vec<(String, String)>,
+    /// A program that starts it, with that program's arguments.
+    pub(crate) within: Vec<String>,
     process: Option<Child>,
 }
 
@@ -55,6 +57,7 @@ impl Server {
             log: folder.join("data").join("logs").join("server1.log"),
             stderr: folder.join("stderr"),
             environment: Vec::new(),
+            within: Vec::new(),
             process: None,
         }
     }
@@ -68,7 +71,10 @@ impl Server {
 
     /// How the server is started.
     pub(crate) fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast-server"));
+        let binary = env!("CARGO_BIN_EXE_holdfast-server").to_owned();
+        let words: Vec<_> = self.within.iter().cloned().chain([binary]).collect();
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]);
         command.args(["--id", "1", "--env"]).arg(&self.env).stdin(Stdio::null());
         for (key, value) in &self.environment {
             command.env(key, value);
@@ -76,13 +82,25 @@ impl Server {
         command
     }
 
-    /// Starts the process (again); returns once it greets, and how long that took.
-    pub(crate) fn spawn(&mut self) -> Duration {
-        let start = Instant::now();
+    /// Starts the process without waiting for anything.
+    pub(crate) fn launch(&mut self) {
         let mut options = fs::OpenOptions::new();
         let stderr = options.append(true).create(true).open(&self.stderr).expect("a file");
         let child = self.command().stderr(stderr).spawn();
         self.process = Some(child.expect("the server's binary is built"));
+    }
+
+    /// Runs it with more arguments to its end: its exit code, what it said on stdout and on stderr.
+    pub(crate) fn run(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
+        let output = self.command().args(arguments).output().expect("the binary is built");
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("people read this");
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    }
+
+    /// Starts the process (again); returns once it greets, and how long that took.
+    pub(crate) fn spawn(&mut self) -> Duration {
+        let start = Instant::now();
+        self.launch();
         while !greets(self.address) {
             let ended = self.process.as_mut().and_then(|child| child.try_wait().ok().flatten());
             assert!(ended.is_none(), "the server ended with {ended:?}: {}", self.said());
@@ -100,6 +118,22 @@ impl Server {
     /// What it has said on stderr.
     pub(crate) fn said(&self) -> String {
         fs::read_to_string(&self.stderr).unwrap_or_default()
+    }
+
+    /// What its log says.
+    pub(crate) fn logged(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// The answer to `GET path` on its HTTP port, headers and all.
+    pub(crate) fn http_get(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(self.http).expect("a server that listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n");
+        stream.write_all(request.as_bytes()).expect("a connection");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        answer
     }
 
     /// `kill -9`, and the end of the process awaited.
@@ -163,8 +197,12 @@ impl Server {
     }
 }
 
+#[expect(clippy::print_stderr, reason = "why a test failed is often said by the server")]
 impl Drop for Server {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the server said: {}", self.said());
+        }
         self.kill();
     }
 }
