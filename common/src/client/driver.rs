@@ -265,11 +265,11 @@ impl Driver {
                         }
                     }
                     Effect::Store(writes) => {
-                        if let Err(error) = running.storage.store(&writes) {
+                        if let Err(error) = running.storage.store(writes) {
                             break Err(error);
                         }
                     }
-                    Effect::Load(load) => match running.storage.load(&load) {
+                    Effect::Load(load) => match running.storage.load(load) {
                         Ok(loaded) => running.engine.handle(Input::Loaded(loaded), now()),
                         Err(error) => break Err(error),
                     },

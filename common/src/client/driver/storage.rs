@@ -1,34 +1,32 @@
-//! Where an engine keeps things: on disk, or nowhere.
+//! Where an engine keeps things: on disk, or in memory.
 
 use crate::client::cache::{Cache, CacheError};
-use crate::client::{Account, Load, Loaded, Write};
+use crate::client::{Load, Loaded, MemoryStore, Write};
 
 /// See the module's page.
 #[derive(Debug)]
 pub enum Storage {
     /// In files.
     Disk(Cache),
-    /// Nowhere: every start is a first one. For the load generator, whose engines live as long as it.
-    Nowhere,
+    /// In memory, for as long as the process lives.
+    Memory(MemoryStore),
 }
 
 impl Storage {
-    pub(super) fn store(&mut self, writes: &[Write]) -> Result<(), CacheError> {
+    pub(super) fn store(&mut self, writes: Vec<Write>) -> Result<(), CacheError> {
         match self {
-            Storage::Disk(cache) => cache.store(writes),
-            Storage::Nowhere => Ok(()),
+            Storage::Disk(cache) => cache.store(&writes),
+            Storage::Memory(memory) => {
+                memory.store(writes);
+                Ok(())
+            }
         }
     }
 
-    pub(super) fn load(&mut self, load: &Load) -> Result<Loaded, CacheError> {
-        match (self, load) {
-            (Storage::Disk(cache), load) => cache.load(load),
-            (Storage::Nowhere, Load::Account(key)) => {
-                Ok(Loaded::Account(Box::new(Account::new(key.clone()))))
-            }
-            (Storage::Nowhere, Load::Messages { conv, before, .. }) => {
-                Ok(Loaded::Messages { conv: *conv, before: *before, messages: Vec::new() })
-            }
+    pub(super) fn load(&mut self, load: Load) -> Result<Loaded, CacheError> {
+        match self {
+            Storage::Disk(cache) => cache.load(&load),
+            Storage::Memory(memory) => Ok(memory.load(load)),
         }
     }
 }
