@@ -32,10 +32,25 @@ pub(crate) struct Server {
     process: Option<Child>,
 }
 
-/// A port that nobody has just now.
+/// Ports below those that systems hand out by themselves, so that no connection of another test takes
+/// one while a server is between two lives.
+const PORTS: std::ops::Range<u16> = 20_000..32_000;
+
+/// A port that nobody has just now, and that this process does not give out twice.
 pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("a bound socket has an address").port()
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    let count = u32::from(PORTS.end - PORTS.start);
+    loop {
+        // Processes begin far apart: tests run side by side.
+        let step = GIVEN.fetch_add(1, Ordering::Relaxed);
+        assert!(step < count, "all ports are taken");
+        let place = (std::process::id().wrapping_mul(97) + step) % count;
+        let port = PORTS.start + u16::try_from(place).expect("the range is smaller than that");
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 impl Server {
