@@ -1,9 +1,9 @@
 //! The slow things: what the node hands to a thread, and what comes back.
 //!
-//! Owns: [`Job`], [`Done`] and the functions that turn one into the other, one worker for each kind of
-//! resource. Driven by: `reactor::workers` on real threads; the simulator in line. Invariants: a job
-//! holds everything it needs and a result everything it found, randomness included; on which thread it
-//! ran cannot be seen. Does not: start threads, or decide what to do next.
+//! Owns: [`Job`], [`Done`] and the functions that turn one into the other, one worker for each kind
+//! of resource. Driven by: `reactor::workers` on real threads; the simulator in line. Invariants: a
+//! job holds everything it needs and a result everything it found, randomness included; on which
+//! thread it ran cannot be seen. Does not: start threads, or decide what to do next.
 
 use std::path::PathBuf;
 
@@ -104,8 +104,8 @@ pub enum ReaderJob {
 pub enum HashJob {
     /// Hash a new password: [`Done::Hashed`].
     Hash(Ticket, Zeroizing<String>),
-    /// Verify a password against a hash; without one (there is no such account) against a fixed hash
-    /// of the same cost, so that the answer takes as long: [`Done::Verified`].
+    /// Verify a password against a hash; without one (there is no such account) against a fixed
+    /// hash of the same cost, so that the answer takes as long: [`Done::Verified`].
     Verify(Ticket, Zeroizing<String>, Option<String>),
 }
 

@@ -1,5 +1,6 @@
-//! Golden transcripts of the protocol: each file of `tests/scripts` is one subject, played against the
-//! real node. `BLESS=1 cargo test --test scripts` writes what the node says now; read the difference.
+//! Golden transcripts of the protocol: each file of `tests/scripts` is one subject, played against
+//! the real node. `BLESS=1 cargo test --test scripts` writes what the node says now; read the
+//! difference.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 

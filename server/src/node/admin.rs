@@ -1,5 +1,5 @@
-//! Requests on the administration socket. Whoever can open that file is the administrator; each thing
-//! done here is written to the audit log.
+//! Requests on the administration socket. Whoever can open that file is the administrator; each
+//! thing done here is written to the audit log.
 
 use holdfast_common::ids::{Txn, hex};
 use holdfast_common::protocol::{

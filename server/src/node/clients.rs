@@ -1,8 +1,9 @@
-//! The book of connected clients: who they are, what they wait for, and until when they may be silent.
+//! The book of connected clients: who they are, what they wait for, and until when they may be
+//! silent.
 //!
-//! Owns: one [`Client`] for each open connection, the index from accounts to connections, the timers.
-//! Driven by: the rest of the node. Invariants: a connection stands in `by_user` exactly while it is
-//! signed in; every network client has exactly one timer. Does not: send anything.
+//! Owns: one [`Client`] for each open connection, the index from accounts to connections, the
+//! timers. Driven by: the rest of the node. Invariants: a connection stands in `by_user` exactly
+//! while it is signed in; every network client has exactly one timer. Does not: send anything.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
@@ -59,8 +60,8 @@ pub(super) struct Client {
     pub(super) unanswered: Vec<u64>,
     /// Requests that wait behind a sign-in, or behind a write that is being prepared.
     pub(super) held: VecDeque<(u64, Kind)>,
-    /// A write is being prepared (a name looked up, a password verified): later writes wait, so that
-    /// they take effect in the order sent.
+    /// A write is being prepared (a name looked up, a password verified): later writes wait, so
+    /// that they take effect in the order sent.
     pub(super) preparing: bool,
     /// A question of it is under way; the others wait here, so that whoever asks many at once waits
     /// for the readers, and nobody else waits for him.
@@ -192,8 +193,8 @@ impl Clients {
         self.timers.first().map(|(at, _)| *at)
     }
 
-    /// A client that has been silent, or not signed in, for too long. Timers are moved lazily: hearing
-    /// from a client costs nothing, and its timer is set anew when it ends.
+    /// A client that has been silent, or not signed in, for too long. Timers are moved lazily:
+    /// hearing from a client costs nothing, and its timer is set anew when it ends.
     pub(super) fn next_expired(&mut self, now: Instant) -> Option<ClientId> {
         while let Some((at, id)) = self.timers.first().copied().filter(|(at, _)| *at <= now) {
             self.timers.remove(&(at, id));

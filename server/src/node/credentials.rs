@@ -1,6 +1,6 @@
-//! The queue in front of the hash threads. A password's hash takes as long as hundreds of messages, so
-//! only so many wait, they wait here (where those of closed connections can be dropped), and never
-//! before anybody's messages.
+//! The queue in front of the hash threads. A password's hash takes as long as hundreds of messages,
+//! so only so many wait, they wait here (where those of closed connections can be dropped), and
+//! never before anybody's messages.
 
 use super::effect::ClientId;
 use super::{HASH_QUEUE_MAX, Node, Task};

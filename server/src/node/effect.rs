@@ -58,8 +58,9 @@ pub enum Input {
     ClientFrame(ClientId, Vec<u8>),
     /// A line over the limit; nothing that comes behind it can be read.
     ClientOverlong(ClientId),
-    /// So many bytes of events wait to be taken by the client: reported at the end of a turn, when there
-    /// are any or when there are none any more. Answers are not counted: their bound is the pipeline.
+    /// So many bytes of events wait to be taken by the client: reported at the end of a turn, when
+    /// there are any or when there are none any more. Answers are not counted: their bound is the
+    /// pipeline.
     ClientBacklog(ClientId, usize),
     /// The socket is gone.
     ClientClosed(ClientId),

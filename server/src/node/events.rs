@@ -26,7 +26,8 @@ impl Node {
             Notice::Ended { user, sessions, reason } => {
                 self.sessions_ended(user, &sessions, reason, at);
             }
-            // What an earlier life left half done is asked of the tables, once, when they are whole.
+            // What an earlier life left half done is asked of the tables, once, when they are
+            // whole.
             Notice::FollowUp(operation) if Index(at.index) > self.replication.opening() => {
                 if matches!(operation, Operation::Erase { .. }) {
                     // The texts go only now: an erasing of the files before that would miss them.

@@ -1,15 +1,15 @@
 //! How often somebody may do something: token buckets, refilled by the time that the caller says.
 //!
-//! Owns: the buckets, in memory only. Driven by: the node. Invariants: a bucket that is full again is
-//! the same as none, so it is dropped and the map stays as small as what goes on just now; at most
-//! [`KEYS_MAX`] keys are held. Does not: read a clock; survive a restart, or count what other servers
-//! accept (protocol.md: counted by the accepting server only).
+//! Owns: the buckets, in memory only. Driven by: the node. Invariants: a bucket that is full again
+//! is the same as none, so it is dropped and the map stays as small as what goes on just now; at
+//! most [`KEYS_MAX`] keys are held. Does not: read a clock; survive a restart, or count what other
+//! servers accept (protocol.md: counted by the accepting server only).
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// Keys held at most. Beyond, the fullest bucket's owner is forgiven: an attacker with many names must
-/// not make the server remember them all.
+/// Keys held at most. Beyond, the fullest bucket's owner is forgiven: an attacker with many names
+/// must not make the server remember them all.
 const KEYS_MAX: usize = 100_000;
 
 /// Buckets of one kind, one for each key.

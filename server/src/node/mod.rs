@@ -6,13 +6,13 @@
 //!                                                                \-> notices -> events
 //! ```
 //!
-//! Owns: everything the server knows that is not on disk. Driven by: `reactor`, or a simulator: feed a
-//! turn's inputs to [`Node::handle`], then drain [`Node::next_effect`] to the end; come back at
-//! [`Node::deadline`] at the latest. Invariants:
+//! Owns: everything the server knows that is not on disk. Driven by: `reactor`, or a simulator:
+//! feed a turn's inputs to [`Node::handle`], then drain [`Node::next_effect`] to the end; come back
+//! at [`Node::deadline`] at the latest. Invariants:
 //! - each request gets exactly one answer while its connection lives;
 //! - writes of one connection are proposed in the order sent;
-//! - nothing that depends on the state is answered before the state holds everything that an earlier
-//!   life of this server acknowledged (`gate`);
+//! - nothing that depends on the state is answered before the state holds everything that an
+//!   earlier life of this server acknowledged (`gate`);
 //! - a reply leaves after its entry was applied, and entries are applied after they were committed.
 //!
 //! Does not: touch a socket, a disk, a clock or a random generator.
@@ -22,6 +22,7 @@ mod clients;
 mod credentials;
 pub mod effect;
 mod events;
+mod fuzz;
 mod kinds;
 mod limits;
 mod requests;
@@ -44,6 +45,7 @@ use crate::replication::{self, Replication};
 use crate::work::{Done, Job, JournalJob, TablesJob, Ticket};
 use clients::Clients;
 use effect::{ClientId, Effect, Input, Now};
+pub use fuzz::fuzz_requests;
 use kinds::Kind;
 use limits::Buckets;
 pub use status::Metrics;
@@ -137,7 +139,8 @@ enum Task {
 }
 
 impl Node {
-    /// A node over a replication machine that has just started; `applied` is where the tables stand.
+    /// A node over a replication machine that has just started; `applied` is where the tables
+    /// stand.
     pub fn new(settings: Settings, replication: Replication, applied: Cursor, now: Now) -> Node {
         let sends = f64::from(settings.sends_per_s);
         let fails = f64::from(settings.sign_in_fails_per_min);
@@ -310,3 +313,6 @@ impl Node {
         self.answer(client, id, line);
     }
 }
+
+#[cfg(test)]
+mod tests;

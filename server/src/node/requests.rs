@@ -28,7 +28,8 @@ impl Node {
         self.metrics.connections_opened += 1;
         let full = self.clients.len() > self.settings.connections_max;
         if self.upkeep.is_stopping() || (full && matches!(origin, Origin::Network(_))) {
-            // In the clear or not is not known yet, so nothing can be said: the client tries another.
+            // In the clear or not is not known yet, so nothing can be said: the client tries
+            // another.
             self.close(id);
         }
     }
@@ -84,7 +85,8 @@ impl Node {
         }
     }
 
-    /// The line cannot be answered under an id, or the connection may not go on: say why, and close.
+    /// The line cannot be answered under an id, or the connection may not go on: say why, and
+    /// close.
     fn break_off(&mut self, id: ClientId, error: &ErrorReply) {
         log::debug!("{id} broken off code={} text={:?}", error.code, error.text);
         let line = encode_error(None, error);
@@ -98,8 +100,8 @@ impl Node {
         self.effects.push_back(Effect::Close(id));
     }
 
-    /// Takes a request in its turn: it may have to wait for the state to be whole, for a sign-in before
-    /// it, or (a write) for a write before it that is being prepared.
+    /// Takes a request in its turn: it may have to wait for the state to be whole, for a sign-in
+    /// before it, or (a write) for a write before it that is being prepared.
     pub(super) fn submit(&mut self, id: ClientId, request_id: u64, kind: Kind) {
         let is_whole = self.is_whole();
         let Some(client) = self.clients.get_mut(id) else { return };

@@ -1,8 +1,8 @@
 //! `register`, `login` and `resume`: how a connection becomes somebody's.
 //!
 //! Each walks through questions and hash jobs, whose answers come back by ticket; whatever else the
-//! connection sends meanwhile is held. What was verified can be overtaken by another write (a changed
-//! password, a name taken): applying then says `Stale`, and the walk begins anew.
+//! connection sends meanwhile is held. What was verified can be overtaken by another write (a
+//! changed password, a name taken): applying then says `Stale`, and the walk begins anew.
 
 use std::net::IpAddr;
 
@@ -192,8 +192,8 @@ impl Node {
                 self.backlog_page(client, lines, upto, more);
             }
             (Step::ResumeBacklog(..), Answer::Refused(error)) => {
-                // The state is whole, and this server leads: a cursor that it does not reach belongs
-                // to a history that is no more.
+                // The state is whole, and this server leads: a cursor that it does not reach
+                // belongs to a history that is no more.
                 let is_elsewhere = error.code == ErrorCode::Behind;
                 let expired = ErrorCode::CursorExpired.into();
                 self.sign_in_refused(client, id, if is_elsewhere { expired } else { error });

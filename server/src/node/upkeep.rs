@@ -19,8 +19,8 @@ const PERSIST_ENTRIES: usize = 20_000;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Deleted texts leave the files within 24 hours; half of that leaves room for the work itself.
 const ERASE_AFTER: Duration = Duration::from_secs(12 * 60 * 60);
-/// A former life may have deleted texts and not erased them yet. It is done so soon that only a server
-/// that is started every hour of a day could be late.
+/// A former life may have deleted texts and not erased them yet. It is done so soon that only a
+/// server that is started every hour of a day could be late.
 const ERASE_AFTER_START: Duration = Duration::from_secs(60 * 60);
 /// A stopping server waits this long for what is under way, so that it ends within five seconds.
 const STOP_WITHIN: Duration = Duration::from_secs(4);

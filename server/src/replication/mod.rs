@@ -1,12 +1,12 @@
 //! The rules of replication as a machine without clock, disk or socket.
 //!
 //! A server's log is a row of entries, each with an index and the ballot of the primary that put it
-//! there. *Views* stand in the log like everything else and name who must hold what follows them. An
-//! entry is **committed** once every member of the view in force there has it on disk and a majority of
-//! every live view agrees; nothing is applied, answered, pushed or readable before. This page knows the
-//! view of one: the server is its own majority, so an entry is committed as soon as it is synced, and a
-//! restart is a cold start that needs no other vote. Elections, leases, evidence and catching up join
-//! it here, behind the same doors.
+//! there. *Views* stand in the log like everything else and name who must hold what follows them.
+//! An entry is **committed** once every member of the view in force there has it on disk and a
+//! majority of every live view agrees; nothing is applied, answered, pushed or readable before.
+//! This page knows the view of one: the server is its own majority, so an entry is committed as
+//! soon as it is synced, and a restart is a cold start that needs no other vote. Elections, leases,
+//! evidence and catching up join it here, behind the same doors.
 //!
 //! Owns: ballot, log tail, commit index. Driven by: `node`, through [`Replication::handle`] and
 //! [`Replication::next_effect`]. Invariants:
@@ -113,8 +113,8 @@ pub struct Replication {
 }
 
 impl Replication {
-    /// Starts a server that is alone: on a new store it mints the first view, on an old one it comes
-    /// back in a new ballot by a cold start (all stores of every live view are this one).
+    /// Starts a server that is alone: on a new store it mints the first view, on an old one it
+    /// comes back in a new ballot by a cold start (all stores of every live view are this one).
     ///
     /// `fresh_cluster` is the id that a new cluster gets; it is random, and unused on an old store.
     ///
@@ -149,8 +149,8 @@ impl Replication {
         let mut replication = Replication {
             me,
             ballot,
-            // The tables may stand behind what was committed: after a loss of power they are rolled back,
-            // and what is known to be committed never is.
+            // The tables may stand behind what was committed: after a loss of power they are rolled
+            // back, and what is known to be committed never is.
             hard_state: HardState { promise: ballot, commit: hard_state.commit.max(applied) },
             views,
             cluster,
@@ -261,8 +261,9 @@ impl Replication {
         waiting.take(APPEND_ENTRIES_MAX).take_while(fits).cloned().collect()
     }
 
-    /// Commits what may be: an entry of the own ballot is at or before it, every member of the view in
-    /// force there is durable there, and a majority of every live view agrees (replication.md, 7).
+    /// Commits what may be: an entry of the own ballot is at or before it, every member of the view
+    /// in force there is durable there, and a majority of every live view agrees (replication.md,
+    /// 7).
     fn advance_commit(&mut self) {
         let to = self.durable;
         let durable: BTreeSet<_> = [self.me.store].into();

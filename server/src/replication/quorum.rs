@@ -1,7 +1,7 @@
 //! Who decides: pure functions over views, derived anew at each question and never stored.
 //!
-//! Owns: the meaning of "majority" and of "live view" (replication.md, sections 2 and 5). Driven by:
-//! the rest of `replication`. Does not: know which servers answered, or when.
+//! Owns: the meaning of "majority" and of "live view" (replication.md, sections 2 and 5). Driven
+//! by: the rest of `replication`. Does not: know which servers answered, or when.
 
 use std::collections::BTreeSet;
 

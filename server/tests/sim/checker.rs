@@ -1,9 +1,9 @@
-//! Owns: what clients were told, and what follows from it. Driven by: the random driver, which reports
-//! every request that it sends and every line that comes. Invariants checked as lines come: one answer a
-//! request; a txn has one result; events come in order; a read shows whatever was acknowledged before
-//! it was asked. Checked at the end, against what the server then says: nothing acknowledged is missing,
-//! moved or doubled; numbers are dense; every connection got every event of its account. Does not: know
-//! how the server works.
+//! Owns: what clients were told, and what follows from it. Driven by: the random driver, which
+//! reports every request that it sends and every line that comes. Invariants checked as lines come:
+//! one answer a request; a txn has one result; events come in order; a read shows whatever was
+//! acknowledged before it was asked. Checked at the end, against what the server then says: nothing
+//! acknowledged is missing, moved or doubled; numbers are dense; every connection got every event
+//! of its account. Does not: know how the server works.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -192,7 +192,8 @@ impl Checker {
         }
     }
 
-    /// At the end: all events of an account that is there, by index; `gone` may be accounts no more.
+    /// At the end: all events of an account that is there, by index; `gone` may be accounts no
+    /// more.
     pub(crate) fn check_events(&self, account: usize, all: &[u64], gone: &BTreeSet<String>) {
         for stretch in self.stretches.iter().filter(|stretch| stretch.account == account) {
             let end = match stretch.live {

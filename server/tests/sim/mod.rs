@@ -1,5 +1,5 @@
-//! One server without a machine under it: the real node and its real workers over a disk and rows in
-//! memory, with the time and every thread in the hands of the test.
+//! One server without a machine under it: the real node and its real workers over a disk and rows
+//! in memory, with the time and every thread in the hands of the test.
 
 pub(crate) mod checker;
 pub(crate) mod random;

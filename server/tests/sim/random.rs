@@ -1,6 +1,6 @@
-//! Clients that do anything, threads that answer in any order, and power that fails at any moment: one
-//! seed, one run. Owns: the clients. Driven by: the tests. Invariant: everything follows from the seed.
-//! Does not: check; that is the checker's.
+//! Clients that do anything, threads that answer in any order, and power that fails at any moment:
+//! one seed, one run. Owns: the clients. Driven by: the tests. Invariant: everything follows from
+//! the seed. Does not: check; that is the checker's.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};

@@ -7,14 +7,15 @@
 //! logged_in NAME as USER        the same, into an account that is there
 //! NAME> OPERATION {FIELDS}      a request under the connection's next id
 //! NAME> {...}  NAME> raw TEXT   a line as it stands
-//! wait 5s | restart | reborn (a restart under which what is held stays held) | crash [kept N] | stop | set KEY VALUE | show jobs
+//! wait 5s | restart | crash [kept N] | stop | set KEY VALUE | show jobs
+//! reborn                        a restart under which what is held stays held
 //! hold THREAD [answers] | release THREAD [last]      THREAD: journal, tables, reader, hash
 //! journal holds TEXT | quiet COMMAND | repeat N COMMAND   (`@` in it is the round)
 //! ```
 //!
-//! In lines, `"#a1"` is the id of 32 hex digits that ends so, `$x(9)` nine times `x`, and `$alice` the
-//! token of the connection `alice`; in what the server says the same are put back. `NAME< ` is what the
-//! server says to NAME, `- ` what else happens: both are written by the test.
+//! In lines, `"#a1"` is the id of 32 hex digits that ends so, `$x(9)` nine times `x`, and `$alice`
+//! the token of the connection `alice`; in what the server says the same are put back. `NAME< ` is
+//! what the server says to NAME, `- ` what else happens: both are written by the test.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

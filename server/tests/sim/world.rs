@@ -1,8 +1,9 @@
-//! Owns: one [`Node`] with the workers that its jobs go to, their queues, the clock, and what survives
-//! when the server dies. Driven by: scripts and the random driver. Invariants: nothing moves by itself;
-//! journal and tables do their jobs in the order given and answer in that order, as threads with a queue
-//! do, while readers and hash threads may overtake each other; everything follows from the seed. Does
-//! not: play the rim, so whoever drives it keeps to the bound of unanswered requests.
+//! Owns: one [`Node`] with the workers that its jobs go to, their queues, the clock, and what
+//! survives when the server dies. Driven by: scripts and the random driver. Invariants: nothing
+//! moves by itself; journal and tables do their jobs in the order given and answer in that order,
+//! as threads with a queue do, while readers and hash threads may overtake each other; everything
+//! follows from the seed. Does not: play the rim, so whoever drives it keeps to the bound of
+//! unanswered requests.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -196,8 +197,8 @@ impl World {
         self.said.clear();
     }
 
-    /// Power is lost: unsynced parts of the journal survive or not, as do the first `kept` batches of
-    /// the tables since they were made durable.
+    /// Power is lost: unsynced parts of the journal survive or not, as do the first `kept` batches
+    /// of the tables since they were made durable.
     pub(crate) fn lose_power(&mut self, kept: usize) {
         self.kill();
         self.disk.crash();
@@ -289,7 +290,8 @@ impl World {
         !in_order || earlier.all(|other| other.is_done() && !work.is_done())
     }
 
-    /// Does a job, or tells the node that it is done. False: the disk failed, and the server is dead.
+    /// Does a job, or tells the node that it is done. False: the disk failed, and the server is
+    /// dead.
     pub(crate) fn step(&mut self, at: usize) -> bool {
         let server = self.server.as_mut().expect("the server lives");
         let done = match self.works.remove(at) {
