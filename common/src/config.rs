@@ -1,14 +1,14 @@
 //! Settings: `.env` and the process environment, as one typed [`Config`].
 //!
-//! Owns: every key's name, meaning, default and bounds. Driven by: every program at its start, through a
-//! look-up function, so that tests never touch the environment. Invariants: the environment wins over
-//! the file; all faults are reported at once, each with key, value and what is expected; a `Config`
-//! that exists is whole and consistent. Does not: read the environment or a file by itself
-//! ([`from_system`] does, at the rim).
+//! Owns: every key's name, meaning, default and bounds. Driven by: every program at its start,
+//! through a look-up function, so that tests never touch the environment. Invariants: the
+//! environment wins over the file; all faults are reported at once, each with key, value and what
+//! is expected; a `Config` that exists is whole and consistent. Does not: read the environment or a
+//! file by itself ([`from_system`] does, at the rim).
 //!
-//! One key exists for tests alone and is refused in a file: `TEST_FOREIGN_LOOPBACK`, an address of this
-//! machine (say 127.0.0.9) that counts as another machine's, so that the rules for plain text can be
-//! tried without one.
+//! One key exists for tests alone and is refused in a file: `TEST_FOREIGN_LOOPBACK`, an address of
+//! this machine (say 127.0.0.9) that counts as another machine's, so that the rules for plain text
+//! can be tried without one.
 
 mod keys;
 mod system;

@@ -62,7 +62,8 @@ impl Decoder {
         }
     }
 
-    /// The next whole line without its newline (nor a `\r` before it); nothing until more bytes come.
+    /// The next whole line without its newline (nor a `\r` before it); nothing until more bytes
+    /// come.
     ///
     /// # Errors
     /// [`TooLarge`] once every line before the overlong one has been taken, and ever after.
@@ -134,7 +135,10 @@ mod tests {
     proptest! {
         #[test]
         fn lines_do_not_depend_on_how_the_bytes_were_cut(
-            bytes in prop::collection::vec(prop_oneof![Just(b'\n'), Just(b'\r'), any::<u8>()], 0..300),
+            bytes in prop::collection::vec(
+                prop_oneof![Just(b'\n'), Just(b'\r'), any::<u8>()],
+                0..300,
+            ),
             cuts in prop::collection::vec(1usize..40, 1..10),
         ) {
             prop_assert_eq!(decode(&bytes, &cuts, 32), decode(&bytes, &[usize::MAX], 32));

@@ -2,8 +2,8 @@
 //! sequence number can never be passed for a conversation.
 //!
 //! Owns: their shape on the wire (a conversation is `"c42"`, a txn is 32 hex digits, a cursor is
-//! `"3.90412"`) and in rows. Driven by: everybody. Invariant: parsing what was printed gives the same
-//! value back. Does not: make any of them; whoever makes one says so where it is made.
+//! `"3.90412"`) and in rows. Driven by: everybody. Invariant: parsing what was printed gives the
+//! same value back. Does not: make any of them; whoever makes one says so where it is made.
 
 use std::fmt;
 use std::str::FromStr;

@@ -6,9 +6,10 @@
 //!
 //! Owns: the form of a line (time in UTC, level, instance, module, message), the log file and its
 //! rotation. Driven by: every program's `main` through [`init`], and on SIGHUP through
-//! [`Logging::reopen`]; it belongs to the rim, for it reads the clock. Invariants: a line is one line,
-//! whatever stands in its message; the file is never more than [`FILE_BYTES_MAX`] and a line; a log that
-//! cannot be written costs lines, never the program. Does not: keep secrets out; whoever logs does.
+//! [`Logging::reopen`]; it belongs to the rim, for it reads the clock. Invariants: a line is one
+//! line, whatever stands in its message; the file is never more than [`FILE_BYTES_MAX`] and a line;
+//! a log that cannot be written costs lines, never the program. Does not: keep secrets out; whoever
+//! logs does.
 //!
 //! Crates that are not ours are heard from `warn` on, unless `LOG_LEVEL` names them.
 
@@ -101,7 +102,8 @@ fn build(options: Options, bytes_max: u64) -> Result<(fern::Dispatch, Logging), 
             let line = line(now, record.level(), &instance, record.target(), message);
             out.finish(format_args!("{line}"));
         });
-    // `fern` panics where it can write neither to its output nor to stderr; these outputs never fail.
+    // `fern` panics where it can write neither to its output nor to stderr; these outputs never
+    // fail.
     if to_stderr {
         dispatch = dispatch.chain(fern::Output::call(|record| {
             let line = format!("{}\n", record.args());

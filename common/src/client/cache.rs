@@ -6,14 +6,15 @@
 //! CLUSTER/USER/history.redb      conversations, messages, cursor: can be had again from a server
 //! ```
 //!
-//! Owns: these files (mode 0600). Driven by: `driver`, which executes `Store` and `Load`. Invariants:
-//! what `store` has taken survives a power cut; a damaged file is set aside under another name, never
-//! deleted, and costs only itself; an account's place has one owner at a time, while home is shared by
-//! all programs of a person and held by none. Does not: decide what is kept (the engine does).
+//! Owns: these files (mode 0600). Driven by: `driver`, which executes `Store` and `Load`.
+//! Invariants: what `store` has taken survives a power cut; a damaged file is set aside under
+//! another name, never deleted, and costs only itself; an account's place has one owner at a time,
+//! while home is shared by all programs of a person and held by none. Does not: decide what is kept
+//! (the engine does).
 //!
-//! A batch is one transaction in each file that it touches. They commit in the order history, unsent,
-//! home: a cut between them leaves an outbox item too many, which is repeated under its txn and
-//! harmless, and never one too few.
+//! A batch is one transaction in each file that it touches. They commit in the order history,
+//! unsent, home: a cut between them leaves an outbox item too many, which is repeated under its txn
+//! and harmless, and never one too few.
 
 mod history;
 mod home;
@@ -102,8 +103,8 @@ pub struct Cache {
     folder: PathBuf,
     /// The account that was loaded last.
     account: Option<AccountKey>,
-    /// Its place; none while there is no account, and after a failure: then it is opened anew, for a
-    /// database that has failed to write does not recover by itself.
+    /// Its place; none while there is no account, and after a failure: then it is opened anew, for
+    /// a database that has failed to write does not recover by itself.
     place: Option<Place>,
 }
 

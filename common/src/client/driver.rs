@@ -1,10 +1,10 @@
 //! The client's thread: it lets engines do what they ask for, with real sockets, clocks and files.
 //!
-//! Owns: one poll, the connections and the stores of any number of engines (a window has one, a load
-//! generator thousands). Driven by: [`Handle`], from any thread; what happens comes back through one
-//! channel of [`Happening`]s. Invariants:
-//! - an engine's effects are executed strictly in order; a `Store` that fails ends that engine before
-//!   anything behind it happens, so nothing is on the wire that was not stored first;
+//! Owns: one poll, the connections and the stores of any number of engines (a window has one, a
+//! load generator thousands). Driven by: [`Handle`], from any thread; what happens comes back
+//! through one channel of [`Happening`]s. Invariants:
+//! - an engine's effects are executed strictly in order; a `Store` that fails ends that engine
+//!   before anything behind it happens, so nothing is on the wire that was not stored first;
 //! - the handle's wishes are taken in the order given;
 //! - without a wish, a byte or a deadline, the thread sleeps.
 //!
@@ -65,7 +65,8 @@ pub struct Member {
     pub encryption: Encryption,
 }
 
-/// Speaks to the thread. Dropping it ends the thread, after what was asked before has been executed.
+/// Speaks to the thread. Dropping it ends the thread, after what was asked before has been
+/// executed.
 #[derive(Debug)]
 pub struct Handle {
     wishes: Option<Sender<(EngineId, CommandId, Command)>>,

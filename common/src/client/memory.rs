@@ -1,9 +1,9 @@
-//! A store in memory: what the cache keeps in a file, for those who need no file (the load generator) or
-//! must not have one (the simulator, tests).
+//! A store in memory: what the cache keeps in a file, for those who need no file (the load
+//! generator) or must not have one (the simulator, tests).
 //!
 //! Owns: home and every account's place, messages included. Driven by: whoever executes effects.
-//! Invariant: what [`Write`] and [`Load`] promise; the cache is held against this in its tests. Does not:
-//! survive its process.
+//! Invariant: what [`Write`] and [`Load`] promise; the cache is held against this in its tests.
+//! Does not: survive its process.
 
 use std::collections::BTreeMap;
 

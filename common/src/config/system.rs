@@ -28,7 +28,7 @@ pub enum SystemError {
         why: String,
     },
     /// The settings themselves.
-    #[error("{}{source}", .path.as_ref().map_or(String::new(), |path| format!("{}: ", path.display())))]
+    #[error("{}{source}", place(.path.as_deref()))]
     Faults {
         /// The file, if there was one.
         path: Option<PathBuf>,
@@ -36,6 +36,11 @@ pub enum SystemError {
         #[source]
         source: Faults,
     },
+}
+
+/// Where the settings came from, before what is wrong with them.
+fn place(path: Option<&Path>) -> String {
+    path.map_or(String::new(), |path| format!("{}: ", path.display()))
 }
 
 /// The settings of this process: from the file that is named, else `ENV_FILE`, else `.env` in the

@@ -1,8 +1,8 @@
 //! The log's file: append, rotate, open anew.
 //!
 //! Owns: `name.log` and its five elders `name.log.1` (the youngest) to `.5`. Driven by: `logging`.
-//! Invariants: whole lines, mode 0600; no failure leaves this module: what cannot be written is counted,
-//! said once on stderr, and said in the log when it can be written again.
+//! Invariants: whole lines, mode 0600; no failure leaves this module: what cannot be written is
+//! counted, said once on stderr, and said in the log when it can be written again.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};

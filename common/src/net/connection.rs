@@ -1,16 +1,16 @@
 //! The only non-blocking byte pipe: lines over a socket, plain or within TLS.
 //!
-//! Owns: one socket, its TLS session, the line that has come in part, lines that nobody has taken yet,
-//! and lines that wait to be written. Driven by: the reactor and the client's driver, edge triggered:
-//! register [`Connection::source`] once for reading and writing; after an edge [`Connection::read`]
-//! until `Drained`, and [`Connection::flush`] until `Blocked` or `Done`. Either of them also carries the
-//! connect and the TLS handshake on, so both follow every edge.
+//! Owns: one socket, its TLS session, the line that has come in part, lines that nobody has taken
+//! yet, and lines that wait to be written. Driven by: the reactor and the client's driver, edge
+//! triggered: register [`Connection::source`] once for reading and writing; after an edge
+//! [`Connection::read`] until `Drained`, and [`Connection::flush`] until `Blocked` or `Done`.
+//! Either of them also carries the connect and the TLS handshake on, so both follow every edge.
 //!
-//! Invariants: no call waits; an idle connection holds no buffers (except 4 KiB that `rustls` keeps); no
-//! plaintext waits unseen behind a drained socket; what is encrypted ahead of the kernel is bounded.
-//! Does not: time out (the owner closes whoever does not get ready in time), bound its queues (while
-//! [`Connection::has_lines`], the owner does not read; it watches [`Connection::queued_bytes`]), or look
-//! inside a line.
+//! Invariants: no call waits; an idle connection holds no buffers (except 4 KiB that `rustls`
+//! keeps); no plaintext waits unseen behind a drained socket; what is encrypted ahead of the kernel
+//! is bounded. Does not: time out (the owner closes whoever does not get ready in time), bound its
+//! queues (while [`Connection::has_lines`], the owner does not read; it watches
+//! [`Connection::queued_bytes`]), or look inside a line.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -53,8 +53,8 @@ enum Pipe {
 }
 
 impl Connection {
-    /// A pipe over an accepted socket. With `tls` the first byte decides whether the other side speaks
-    /// TLS; without, lines are plain.
+    /// A pipe over an accepted socket. With `tls` the first byte decides whether the other side
+    /// speaks TLS; without, lines are plain.
     pub fn accept(
         socket: Socket,
         tls: Option<Arc<ServerConfig>>,
@@ -138,8 +138,8 @@ impl Connection {
         })
     }
 
-    /// The next whole line without its newline. It is pulled, so that an owner that is behind leaves
-    /// lines here, does not read, and the sender feels it.
+    /// The next whole line without its newline. It is pulled, so that an owner that is behind
+    /// leaves lines here, does not read, and the sender feels it.
     ///
     /// # Errors
     /// [`TooLarge`] behind the last good line: nothing more can be read from this connection.
@@ -165,7 +165,8 @@ impl Connection {
         self.queue.bytes() + self.sealed_bytes
     }
 
-    /// Writes until nothing is left or nothing more can be written; many lines go in one system call.
+    /// Writes until nothing is left or nothing more can be written; many lines go in one system
+    /// call.
     ///
     /// # Errors
     /// Why nothing can be written any more, now and ever after. Lines may still be there to read.
@@ -180,8 +181,8 @@ impl Connection {
         })
     }
 
-    /// Nothing has come that says how the other side speaks, and no more is waited for: what is queued
-    /// leaves in the clear. Changes nothing once a byte has come.
+    /// Nothing has come that says how the other side speaks, and no more is waited for: what is
+    /// queued leaves in the clear. Changes nothing once a byte has come.
     pub fn assume_plain(&mut self) {
         if let Pipe::Undecided(_) = self.pipe {
             self.pipe = Pipe::Plain;
@@ -276,7 +277,8 @@ impl Connection {
         if !self.connect()? {
             return Ok(FlushState::Blocked);
         }
-        // Lines wait for the first byte or the handshake, and its edge comes with the other side's bytes.
+        // Lines wait for the first byte or the handshake, and its edge comes with the other side's
+        // bytes.
         let waiting = if self.queue.is_empty() { FlushState::Done } else { FlushState::Blocked };
         let tls = match &mut self.pipe {
             Pipe::Undecided(_) => return Ok(waiting),

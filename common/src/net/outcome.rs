@@ -1,7 +1,7 @@
 //! How a pipe answers its owner.
 //!
-//! Owns: the words for where a call stopped and why a connection is over. Driven by: `connection` and
-//! `session`, which say them; the owner, who acts on them.
+//! Owns: the words for where a call stopped and why a connection is over. Driven by: `connection`
+//! and `session`, which say them; the owner, who acts on them.
 
 use std::io;
 

@@ -1,9 +1,9 @@
 //! One TLS session of a pipe.
 //!
-//! Owns: the state of `rustls` for one connection. Driven by: `connection`. Invariants: plaintext that
-//! has come is handed on before a call returns; at most [`SEALED_BYTES_MAX`] are encrypted ahead of the
-//! kernel; an idle session holds 4 KiB of buffers, which `rustls` does not give up. Does not: judge the
-//! other side (`tls` does).
+//! Owns: the state of `rustls` for one connection. Driven by: `connection`. Invariants: plaintext
+//! that has come is handed on before a call returns; at most [`SEALED_BYTES_MAX`] are encrypted
+//! ahead of the kernel; an idle session holds 4 KiB of buffers, which `rustls` does not give up.
+//! Does not: judge the other side (`tls` does).
 
 use std::io::{self, BufRead, Read, Write};
 use std::sync::Arc;
@@ -63,7 +63,8 @@ impl Session {
                 return Err(CloseReason::Failed("TLS takes no more records".to_owned()));
             }
             if let Err(error) = self.0.process_new_packets() {
-                // The alert tells the other side why. If it cannot leave at once, the end tells enough.
+                // The alert tells the other side why. If it cannot leave at once, the end tells
+                // enough.
                 self.write_records(socket).ok();
                 return Err(refused(&error));
             }
@@ -107,8 +108,8 @@ impl Session {
         Ok(FlushState::Done)
     }
 
-    /// `rustls` shrinks the buffer that a large record has filled only when it is asked to read again:
-    /// so it is asked, and there is nothing to read.
+    /// `rustls` shrinks the buffer that a large record has filled only when it is asked to read
+    /// again: so it is asked, and there is nothing to read.
     pub(super) fn release_buffer(&mut self) {
         struct Nothing;
         impl Read for Nothing {
@@ -125,8 +126,8 @@ impl Session {
         self.write_records(socket).ok();
     }
 
-    /// What it means that the socket ended. Whoever closes a session says so inside of it (then `open`
-    /// has seen that); without, anybody on the way may have cut it.
+    /// What it means that the socket ended. Whoever closes a session says so inside of it (then
+    /// `open` has seen that); without, anybody on the way may have cut it.
     pub(super) fn cut(&self) -> CloseReason {
         let sentence = if self.is_handshaking() {
             "the connection ended within the TLS handshake"

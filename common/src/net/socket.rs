@@ -37,8 +37,8 @@ impl Socket {
         }
     }
 
-    /// Lines must leave when they are written, not when more have gathered (`TCP_NODELAY`). A socket
-    /// that refuses this is about to fail, and its next read says why.
+    /// Lines must leave when they are written, not when more have gathered (`TCP_NODELAY`). A
+    /// socket that refuses this is about to fail, and its next read says why.
     pub(super) fn send_promptly(&self) {
         if let Socket::Tcp(tcp) = self {
             tcp.set_nodelay(true).ok();

@@ -1,14 +1,14 @@
 //! Who is who: the identity that every server derives from the cluster's secret.
 //!
 //! Owns: the cluster's certificate authority (one Ed25519 key, the same on every server, out of
-//! `CLUSTER_SECRET`), each server's own certificate, and the configurations of `rustls` that are made of
-//! them. What a client trusts is in [`trust`]. Driven by: every program, at its start.
+//! `CLUSTER_SECRET`), each server's own certificate, and the configurations of `rustls` that are
+//! made of them. What a client trusts is in [`trust`]. Driven by: every program, at its start.
 //!
-//! Invariants: equal secrets give equal authorities, byte for byte, so `.env` is all that an operator
-//! copies; no clock matters (certificates hold from 1975 to 4096, and ours are checked at a fixed time);
-//! TLS 1.3 only. Does not: draw random numbers (a server's key comes out of the secret too: whoever has
-//! the secret can make every certificate anyway), nor keep sessions for resumption: a handshake takes
-//! 190 us, and tickets would hold memory for every idle connection.
+//! Invariants: equal secrets give equal authorities, byte for byte, so `.env` is all that an
+//! operator copies; no clock matters (certificates hold from 1975 to 4096, and ours are checked at
+//! a fixed time); TLS 1.3 only. Does not: draw random numbers (a server's key comes out of the
+//! secret too: whoever has the secret can make every certificate anyway), nor keep sessions for
+//! resumption: a handshake takes 190 us, and tickets would hold memory for every idle connection.
 
 mod fingerprint;
 mod trust;

@@ -1,5 +1,6 @@
-//! The operations of the administration socket: the same lines as `chat/1`, over a socket file in the
-//! server's own folder (mode 0600). Whoever can open that file may do all of this; nobody else can.
+//! The operations of the administration socket: the same lines as `chat/1`, over a socket file in
+//! the server's own folder (mode 0600). Whoever can open that file may do all of this; nobody else
+//! can.
 
 use serde::{Deserialize, Serialize};
 

@@ -81,7 +81,8 @@ error_codes! {
         "a password has 8 to 71 bytes, no NUL character, and is not the name";
     /// A text outside the rule.
     InvalidText "invalid_text" Never
-        "a message has 1 to 16384 bytes, not only white space, no control characters but newline and tab";
+        "a message has 1 to 16384 bytes, not only white space, and no control characters \
+         but newline and tab";
     /// A txn used again with other content.
     TxnConflict "txn_conflict" Never "this txn was used before with other content";
     /// Too many requests; `after_ms` says when to come back.
@@ -119,8 +120,8 @@ impl Serialize for ErrorCode {
 }
 
 impl<'de> Deserialize<'de> for ErrorCode {
-    /// A code that this build does not know reads as [`ErrorCode::Internal`]; its `retry` and `text`
-    /// stand beside it and still say what to do.
+    /// A code that this build does not know reads as [`ErrorCode::Internal`]; its `retry` and
+    /// `text` stand beside it and still say what to do.
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let known = if deserializer.is_human_readable() {
             let name = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;

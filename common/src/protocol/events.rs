@@ -3,11 +3,12 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::operations::is_false;
+use super::accounts::is_false;
 use super::{ErrorReply, Scope};
 use crate::ids::{ConversationId, Cursor, Seq, ServerId, Txn};
 
-/// The cluster as one server sees it: the answer to `status`, part of `hello`, and the `cluster` event.
+/// The cluster as one server sees it: the answer to `status`, part of `hello`, and the `cluster`
+/// event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
     /// The answering server's number.
@@ -93,8 +94,8 @@ pub struct MessageView {
     pub deleted: bool,
 }
 
-/// What happened to an account: each is sent to every signed-in connection of it, with a cursor, and
-/// sent again in order to a connection that resumes from before it.
+/// What happened to an account: each is sent to every signed-in connection of it, with a cursor,
+/// and sent again in order to a connection that resumes from before it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "ev", content = "d", rename_all = "snake_case")]
 pub enum Durable {
@@ -221,7 +222,8 @@ pub enum ServerLine {
     Reply {
         /// The request's id.
         id: Option<u64>,
-        /// The `ok`, still to be read by `Reply::parse` as the answer to what was asked, or the error.
+        /// The `ok`, still to be read by `Reply::parse` as the answer to what was asked, or the
+        /// error.
         outcome: Result<Box<RawValue>, ErrorReply>,
     },
     /// A durable event and the cursor behind it.

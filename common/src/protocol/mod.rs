@@ -1,22 +1,27 @@
 //! The client protocol `chat/1` as types: what is written in the design's protocol page stands here
 //! once, and the server and every client use the same lines.
 //!
-//! Owns: the envelope of a line (`id`/`op`/`d`, `id`/`ok`/`err`, `ev`/`cur`/`d`), its limits and its
-//! reading and writing. Driven by: the server's node, the client's engine. Invariants: a request
-//! that was read has every field, with its type; unknown fields are ignored, so yesterday's client
-//! is understood tomorrow. Does not: decide anything (sessions, limits of rate, who may do what).
+//! Owns: the envelope of a line (`id`/`op`/`d`, `id`/`ok`/`err`, `ev`/`cur`/`d`), its limits and
+//! its reading and writing. Driven by: the server's node, the client's engine. Invariants: a
+//! request that was read has every field, with its type; unknown fields are ignored, so yesterday's
+//! client is understood tomorrow. Does not: decide anything (sessions, limits of rate, who may do
+//! what).
 
+mod accounts;
 mod admin;
 mod envelope;
 mod errors;
 mod events;
+mod messages;
 mod operations;
 mod rules;
 
+pub use accounts::*;
 pub use admin::*;
 pub use envelope::{RequestFrame, encode_error, encode_event};
 pub use errors::{ErrorCode, ErrorReply, Retry};
 pub use events::*;
+pub use messages::*;
 pub use operations::*;
 pub use rules::{Broken, check_device, check_name, check_password, check_text, fold_name};
 

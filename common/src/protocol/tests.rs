@@ -34,7 +34,8 @@ fn the_lines_of_the_protocol_page_are_read_and_written_as_they_stand_there() {
     };
     assert_eq!(
         String::from_utf8(Reply::Send(ok).encode(7)).unwrap(),
-        "{\"id\":7,\"ok\":{\"conv\":\"c42\",\"seq\":118,\"ts\":1795420800123,\"copies\":3,\"of\":3}}\n"
+        "{\"id\":7,\"ok\":{\"conv\":\"c42\",\"seq\":118,\"ts\":1795420800123,\
+         \"copies\":3,\"of\":3}}\n"
     );
 
     let refused = ErrorReply::with_text(ErrorCode::NoPrimary, "no primary: election in progress")

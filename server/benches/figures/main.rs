@@ -1,5 +1,5 @@
-//! `cargo figures`: every figure that the project promises, measured against the built server beside
-//! this machine's own floors. Exits with 1 when one is missed.
+//! `cargo figures`: every figure that the project promises, measured against the built server
+//! beside this machine's own floors. Exits with 1 when one is missed.
 //!
 //! `cargo figures -- NAME…` measures only those whose name contains one of the words.
 

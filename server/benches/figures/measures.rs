@@ -19,7 +19,8 @@ const PASSWORD: &str = "correct horse battery";
 /// A message as people write them.
 const TEXT: &str = "Are we still on for tomorrow at ten? I can bring the drawings, and coffee.";
 
-/// Settings for everything but sign-ins: no limit on sends, and passwords that cost next to nothing.
+/// Settings for everything but sign-ins: no limit on sends, and passwords that cost next to
+/// nothing.
 const CHEAP: &str = "LIMIT_SENDS_PER_S=1000000\nLIMIT_SIGNIN_FAILS_PER_MIN=1000000\n\
                      LOG_LEVEL=error\nBCRYPT_COST=4\n";
 /// The same with passwords as the product hashes them.

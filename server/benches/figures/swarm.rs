@@ -120,8 +120,8 @@ impl Swarm {
         Ok(found.expect("it was answered"))
     }
 
-    /// Every member keeps `in_flight` requests unanswered for `time`; gives the time of each answer.
-    /// `request` returning nothing ends it early.
+    /// Every member keeps `in_flight` requests unanswered for `time`; gives the time of each
+    /// answer. `request` returning nothing ends it early.
     pub(crate) fn drive(
         &mut self,
         in_flight: usize,
@@ -151,7 +151,8 @@ impl Swarm {
         Ok((times, took))
     }
 
-    /// Waits for `time`, answering nothing but sending a ping of each member in between, spread out.
+    /// Waits for `time`, answering nothing but sending a ping of each member in between, spread
+    /// out.
     pub(crate) fn idle(&mut self, time: Duration, ping_every: Duration) -> std::io::Result<()> {
         let start = Instant::now();
         let count = self.members.len();

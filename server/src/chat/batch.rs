@@ -1,8 +1,8 @@
 //! The rows as they will be after a batch: what was written lies over what is there.
 //!
-//! Owns: the changes of one batch, and the running hash. Driven by: `apply`. Invariants: a row that is
-//! written twice is committed once; the hash covers every write of every entry in order, so it does not
-//! depend on how entries were cut into batches. Does not: commit.
+//! Owns: the changes of one batch, and the running hash. Driven by: `apply`. Invariants: a row that
+//! is written twice is committed once; the hash covers every write of every entry in order, so it
+//! does not depend on how entries were cut into batches. Does not: commit.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -66,7 +66,8 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// A row of an account or a session, which other entries of the batch are likely to ask for too.
+    /// A row of an account or a session, which other entries of the batch are likely to ask for
+    /// too.
     pub(super) fn shared_row<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, Fault> {
         if let Some(change) = self.changes.get(key) {
             return change.as_deref().map(decode).transpose();
@@ -125,8 +126,8 @@ impl<'a> Batch<'a> {
         Ok(keys)
     }
 
-    /// SHA-256 over every row but the one that says where they stand (which depends on how entries were
-    /// cut into batches), and how many there are.
+    /// SHA-256 over every row but the one that says where they stand (which depends on how entries
+    /// were cut into batches), and how many there are.
     pub(super) fn hash_all(&self) -> Result<(u64, [u8; 32]), Fault> {
         let mut context = Context::new(&SHA256);
         let mut count = 0;

@@ -1,8 +1,8 @@
 //! For the fuzzer: arbitrary bytes as the operations of a log.
 //!
-//! Owns: nothing. Driven by: the fuzzer and a seeded test. Invariant checked: whatever an operation in
-//! the log says, applying it is an outcome that every replica shares or a fault, never a panic; and
-//! every question can be answered afterwards. Does not: know which operations make sense.
+//! Owns: nothing. Driven by: the fuzzer and a seeded test. Invariant checked: whatever an operation
+//! in the log says, applying it is an outcome that every replica shares or a fault, never a panic;
+//! and every question can be answered afterwards. Does not: know which operations make sense.
 
 use holdfast_common::ids::{ConversationId, Cursor, Seq, ServerId, SessionId, Txn, UserId};
 use holdfast_common::protocol::{Conversations, History, Page, Users};
@@ -35,7 +35,8 @@ pub fn fuzz_apply(bytes: &[u8]) {
         let ballot = Ballot { generation: 1, round: 1, server: ServerId(1) };
         let index = Index(log.len() as u64 + 1);
         let entry = Entry { index, ballot, payload: Payload::Operation(payload.into()) };
-        // A fault ends the process, before anything of its batch is written: the entry is not applied.
+        // A fault ends the process, before anything of its batch is written: the entry is not
+        // applied.
         if apply(&mut rows, std::slice::from_ref(&entry)).is_ok() {
             log.push(entry);
         }

@@ -1,5 +1,5 @@
-//! What a chat is: operations that change it (`operation`, `apply`), questions about it (`query`), and
-//! the rows that both stand on (`schema`, `batch`).
+//! What a chat is: operations that change it (`operation`, `apply`), questions about it (`query`),
+//! and the rows that both stand on (`schema`, `batch`).
 
 mod apply;
 mod batch;

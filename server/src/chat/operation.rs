@@ -2,8 +2,8 @@
 //!
 //! Owns: these types and their encoding. Driven by: `node` (makes operations, reads outcomes) and
 //! `chat::apply`. Invariants: an operation holds everything that is not deterministic (time, hash,
-//! token, ids of sessions), so every server that applies it writes the same rows; no password and no
-//! token is in one. Does not: do anything.
+//! token, ids of sessions), so every server that applies it writes the same rows; no password and
+//! no token is in one. Does not: do anything.
 
 use std::sync::Arc;
 
@@ -41,7 +41,8 @@ impl Stamped {
     }
 }
 
-/// The session on whose behalf an operation is done; applying it checks that the session still lives.
+/// The session on whose behalf an operation is done; applying it checks that the session still
+/// lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Actor {
     /// The account.
@@ -50,7 +51,8 @@ pub struct Actor {
     pub session: SessionId,
 }
 
-/// A session to be made. The accepting server draws id and token, so that a repeat is the same session.
+/// A session to be made. The accepting server draws id and token, so that a repeat is the same
+/// session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewSession {
     /// Its id.
@@ -290,8 +292,8 @@ impl Ended {
 /// What the rest of the server must be told after an entry was applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
-    /// An event for every signed-in connection of an account. At most one an account and entry, so the
-    /// entry's index is the event's cursor.
+    /// An event for every signed-in connection of an account. At most one an account and entry, so
+    /// the entry's index is the event's cursor.
     Event {
         /// For whom.
         user: UserId,
@@ -326,9 +328,9 @@ pub struct Applied {
     pub notices: Vec<Notice>,
 }
 
-/// Digest of a `send` as the client asked for it. It is taken from the request and not from what the
-/// server made of it, because names change hands: a repeat must be recognised although `to` now means
-/// somebody else.
+/// Digest of a `send` as the client asked for it. It is taken from the request and not from what
+/// the server made of it, because names change hands: a repeat must be recognised although `to` now
+/// means somebody else.
 pub fn send_digest(to: &holdfast_common::protocol::Target, text: &str) -> [u8; 16] {
     use holdfast_common::protocol::{Target, fold_name};
     let to = match to {

@@ -1,9 +1,9 @@
 //! The read side: what the node asks of the rows, and how each question is answered.
 //!
 //! Owns: questions and answers. Driven by: the reader threads, each with a view of its own.
-//! Invariants: an answer belongs to one moment, named by its applied index; a page never makes a line
-//! longer than the protocol allows; what is deleted, or written by an account that is gone, has no
-//! text. Does not: write, or know who is connected.
+//! Invariants: an answer belongs to one moment, named by its applied index; a page never makes a
+//! line longer than the protocol allows; what is deleted, or written by an account that is gone,
+//! has no text. Does not: write, or know who is connected.
 
 use holdfast_common::ids::{Cursor, SessionId, Txn, UserId};
 use holdfast_common::protocol::{Conversations, ErrorCode, ErrorReply, History, Reply, Users};

@@ -21,10 +21,10 @@
 //! y                        Pruning             events and txns being pruned
 //! ```
 //!
-//! Numbers in keys are big-endian, so that their order is the rows' order; values are postcard. Owns:
-//! these shapes. Driven by: `apply` (writes), `query` (reads). Invariant: a message costs its own row,
-//! its conversation's, one event row a member and its txn's; what can be counted or sorted when asked is
-//! not stored. Does not: read or write.
+//! Numbers in keys are big-endian, so that their order is the rows' order; values are postcard.
+//! Owns: these shapes. Driven by: `apply` (writes), `query` (reads). Invariant: a message costs its
+//! own row, its conversation's, one event row a member and its txn's; what can be counted or sorted
+//! when asked is not stored. Does not: read or write.
 
 use holdfast_common::ids::{ConversationId, Seq, SessionId, Txn, UserId};
 use holdfast_common::protocol::{Scope, fold_name};
@@ -140,7 +140,8 @@ pub(super) struct MessageHead {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct EventRow {
     pub(super) what: EventKind,
-    /// In the author's own row: the txn that goes when this row goes. Of a sign-in, the session's id.
+    /// In the author's own row: the txn that goes when this row goes. Of a sign-in, the session's
+    /// id.
     pub(super) txn: Option<Txn>,
 }
 
@@ -250,7 +251,11 @@ keys! {
     sessions_of(user: UserId => user.0.to_be_bytes()) = b's';
     session_key(user: UserId => user.0.to_be_bytes(), session: SessionId => session.0) = b's';
     token_key(hash: &[u8; 32] => hash) = b'k';
-    registration_key(name: &str => fold_name(name).as_bytes(), zero: [u8; 1] => zero, txn: Txn => txn.0)
+    registration_key(
+        name: &str => fold_name(name).as_bytes(),
+        zero: [u8; 1] => zero,
+        txn: Txn => txn.0
+    )
         = b'r';
     registration_indexes() = b'R';
     registration_index_key(index: Index => index.0.to_be_bytes()) = b'R';
@@ -258,7 +263,10 @@ keys! {
     member_of(user: UserId => user.0.to_be_bytes()) = b'l';
     member_key(user: UserId => user.0.to_be_bytes(), conv: ConversationId => conv.0.to_be_bytes())
         = b'l';
-    message_key(conv: ConversationId => conv.0.to_be_bytes(), seq: Seq => seq.0.to_be_bytes()) = b'd';
+    message_key(
+        conv: ConversationId => conv.0.to_be_bytes(),
+        seq: Seq => seq.0.to_be_bytes()
+    ) = b'd';
     hidden_of(user: UserId => user.0.to_be_bytes()) = b'h';
     hidden_key(
         user: UserId => user.0.to_be_bytes(),

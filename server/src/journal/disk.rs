@@ -1,8 +1,8 @@
 //! The journal's one door to the disk: a folder of files, each written at places and synced.
 //!
 //! Owns: [`Disk`] and [`FolderDisk`], the real one. Driven by: the journal. Invariants: nothing is
-//! durable before `sync` (contents) or `sync_names` (creations, renames, removals) returned. Does not:
-//! try anything twice: after an error the journal is done for.
+//! durable before `sync` (contents) or `sync_names` (creations, renames, removals) returned. Does
+//! not: try anything twice: after an error the journal is done for.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -45,8 +45,8 @@ pub trait Disk: Send {
     /// Returns when what was written to the file is durable.
     ///
     /// # Errors
-    /// The system's; what was written since the last sync may be lost or not, and a second try would
-    /// prove nothing.
+    /// The system's; what was written since the last sync may be lost or not, and a second try
+    /// would prove nothing.
     fn sync(&mut self, name: &str) -> io::Result<()>;
 
     /// Gives a file another name, in place of the one that may have had it.

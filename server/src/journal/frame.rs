@@ -1,14 +1,15 @@
 //! One batch as bytes.
 //!
 //! ```text
-//! length u32 | checksum u32 | batch u64 | promise | commit u64 | cut u64 | first u64 | count u32 | entries
-//! entry: ballot | kind u8 | length u32 | bytes          ballot: generation u64 | round u64 | server u8
+//! length u32 | checksum u32 | batch u64 | promise | commit u64 | cut u64 | first u64 | count u32
+//! then entries: ballot | kind u8 | length u32 | bytes
+//! a ballot: generation u64 | round u64 | server u8
 //! ```
 //!
-//! All numbers are little-endian; `length` counts what follows the checksum. The checksum covers length
-//! and content and begins from the segment's salt, so neither a frame of another segment nor a text that
-//! looks like a frame can pass for one here. A frame is padded with zeros to 8 bytes, so that looking
-//! for frames behind a damaged place can go in steps of 8.
+//! All numbers are little-endian; `length` counts what follows the checksum. The checksum covers
+//! length and content and begins from the segment's salt, so neither a frame of another segment nor
+//! a text that looks like a frame can pass for one here. A frame is padded with zeros to 8 bytes,
+//! so that looking for frames behind a damaged place can go in steps of 8.
 
 use std::sync::Arc;
 
@@ -86,8 +87,8 @@ fn checksum(salt: u32, frame: &[u8]) -> u32 {
     crc32c::crc32c_append(head, &frame[HEAD_BYTES..])
 }
 
-/// How many bytes the frame at the start of `bytes` takes, padding included, if its length, checksum
-/// and batch number are right; its entries are not looked at.
+/// How many bytes the frame at the start of `bytes` takes, padding included, if its length,
+/// checksum and batch number are right; its entries are not looked at.
 pub(super) fn check(bytes: &[u8], salt: u32) -> Option<(u64, usize)> {
     let length = u32::from_le_bytes(bytes.get(..4)?.try_into().ok()?) as usize;
     if length < FIXED_BYTES {
@@ -102,8 +103,8 @@ pub(super) fn check(bytes: &[u8], salt: u32) -> Option<(u64, usize)> {
     Some((number, frame.len().next_multiple_of(ALIGNMENT)))
 }
 
-/// The frame at the start of `bytes`, which [`check`] has passed; nothing if its content is not what
-/// [`encode`] writes, which a right checksum makes as good as impossible.
+/// The frame at the start of `bytes`, which [`check`] has passed; nothing if its content is not
+/// what [`encode`] writes, which a right checksum makes as good as impossible.
 pub(super) fn decode(bytes: &[u8]) -> Option<Frame> {
     let mut reader = Reader(bytes);
     let length = reader.u32()? as usize;

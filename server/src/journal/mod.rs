@@ -1,21 +1,22 @@
 //! The durable log.
 //!
-//! A row of segments holds a row of frames, each one batch: entries, the hard state beside them, and
-//! perhaps a cut of the log's end before them. A batch is one write and one sync, and batch k+1 is not
-//! written before the sync of batch k has returned. From that follows how to read a damaged end:
+//! A row of segments holds a row of frames, each one batch: entries, the hard state beside them,
+//! and perhaps a cut of the log's end before them. A batch is one write and one sync, and batch k+1
+//! is not written before the sync of batch k has returned. From that follows how to read a damaged
+//! end:
 //!
-//! - a bad frame with a valid, later-numbered frame anywhere behind it was acknowledged, and is damaged:
-//!   [`OpenError::Corrupt`], and nothing of this store may be believed;
-//! - a bad frame with none behind it is a batch whose sync never returned: a torn tail. It is zeroed,
-//!   durably, before anything is written in its place.
+//! - a bad frame with a valid, later-numbered frame anywhere behind it was acknowledged, and is
+//!   damaged: [`OpenError::Corrupt`], and nothing of this store may be believed;
+//! - a bad frame with none behind it is a batch whose sync never returned: a torn tail. It is
+//!   zeroed, durably, before anything is written in its place.
 //!
-//! The one thing that this cannot tell apart: the *last* acknowledged batch, flipped by the disk itself,
-//! looks like a torn one. Nothing inside one file can; the other servers' copies can.
+//! The one thing that this cannot tell apart: the *last* acknowledged batch, flipped by the disk
+//! itself, looks like a torn one. Nothing inside one file can; the other servers' copies can.
 //!
 //! Owns: the files of one folder, through [`Disk`]. Driven by: the journal thread (`work`).
-//! Invariants: what [`Journal::append`] returned for is there after any crash, whole and in order; the
-//! hard state never goes back; after a [`Fault`] nothing is written any more. Does not: know what an
-//! entry means, sync twice, or repair.
+//! Invariants: what [`Journal::append`] returned for is there after any crash, whole and in order;
+//! the hard state never goes back; after a [`Fault`] nothing is written any more. Does not: know
+//! what an entry means, sync twice, or repair.
 
 mod disk;
 mod frame;
@@ -126,8 +127,8 @@ pub struct Journal<D> {
 }
 
 impl<D: Disk> Journal<D> {
-    /// Begins an empty journal behind `base` (behind index 0 for a new store). Whatever journal was in
-    /// the folder is removed.
+    /// Begins an empty journal behind `base` (behind index 0 for a new store). Whatever journal was
+    /// in the folder is removed.
     ///
     /// # Errors
     /// [`Fault`]
@@ -189,8 +190,9 @@ impl<D: Disk> Journal<D> {
     /// [`Fault`], and ever after.
     ///
     /// # Panics
-    /// When the batch breaks the log: a cut at or below the commit index, entries that are not dense,
-    /// ballots that fall, or a promise or commit index that goes back. These are bugs of whoever made it.
+    /// When the batch breaks the log: a cut at or below the commit index, entries that are not
+    /// dense, ballots that fall, or a promise or commit index that goes back. These are bugs of
+    /// whoever made it.
     pub fn append(&mut self, batch: &Batch) -> Result<(), Fault> {
         self.guard("write", |journal| {
             journal.check(batch);
@@ -216,8 +218,8 @@ impl<D: Disk> Journal<D> {
         self.read_entries(from, upto, bytes_max).map_err(|source| Fault { doing: "read", source })
     }
 
-    /// Removes whole segments all of whose entries are below `below`, as long as the segments that stay
-    /// have at least `keep_bytes`. The one that is written to stays.
+    /// Removes whole segments all of whose entries are below `below`, as long as the segments that
+    /// stay have at least `keep_bytes`. The one that is written to stays.
     ///
     /// # Errors
     /// [`Fault`]
@@ -239,7 +241,8 @@ impl<D: Disk> Journal<D> {
         })
     }
 
-    /// The next batch begins a new segment, so that [`Journal::release`] can remove what is there now.
+    /// The next batch begins a new segment, so that [`Journal::release`] can remove what is there
+    /// now.
     pub fn roll(&mut self) {
         self.roll = self.offset > HEADER_BYTES as u64;
     }

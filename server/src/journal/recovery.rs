@@ -108,8 +108,8 @@ impl<D: Disk> Journal<D> {
         Ok(())
     }
 
-    /// Zeroes what an unfinished batch left behind the last whole one, durably, so that nothing of it
-    /// can ever stand behind a frame that is written there later.
+    /// Zeroes what an unfinished batch left behind the last whole one, durably, so that nothing of
+    /// it can ever stand behind a frame that is written there later.
     fn cut_torn_tail(&mut self) -> Result<(), OpenError> {
         let header = self.current().header;
         let name = segments::name(header.number);

@@ -1,8 +1,8 @@
 //! The files of the journal: names, headers, and how one is made ready.
 //!
 //! A segment is one file of fixed size, zeros written ahead and synced, so that the sync of a batch
-//! touches no metadata. Its header, one sector, restates everything that older segments said and that
-//! still matters, so that they can be removed.
+//! touches no metadata. Its header, one sector, restates everything that older segments said and
+//! that still matters, so that they can be removed.
 
 use super::frame::{Reader, put_hard_state, put_place};
 use crate::entry::{Ballot, HardState, Index};
@@ -20,8 +20,8 @@ pub(super) struct Header {
     pub(super) number: u64,
     /// The file's size in bytes.
     pub(super) size: u64,
-    /// Where the checksums of this segment's frames begin from: random, so that no text that a person
-    /// sends can be made to look like a frame.
+    /// Where the checksums of this segment's frames begin from: random, so that no text that a
+    /// person sends can be made to look like a frame.
     pub(super) salt: u32,
     /// The number of the first batch in it.
     pub(super) batch: u64,

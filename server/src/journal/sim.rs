@@ -1,9 +1,9 @@
 //! A disk in memory that fails as disks do: for the tests of the journal, and for the simulator.
 //!
-//! Owns: the files, both as the process sees them and as a loss of power would leave them. Driven by:
-//! tests. Invariants: everything that happens follows from the seed and from what is asked; only what a
-//! sync covered survives for sure, and what it did not cover survives sector by sector or not at all.
-//! Does not: flip bits by itself, or take time.
+//! Owns: the files, both as the process sees them and as a loss of power would leave them. Driven
+//! by: tests. Invariants: everything that happens follows from the seed and from what is asked;
+//! only what a sync covered survives for sure, and what it did not cover survives sector by sector
+//! or not at all. Does not: flip bits by itself, or take time.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -25,8 +25,8 @@ struct SimFile {
 /// What a simulated disk does besides working.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Faults {
-    /// The operation of this number (writes, syncs and changes of names count) and all later ones fail,
-    /// as if power were lost.
+    /// The operation of this number (writes, syncs and changes of names count) and all later ones
+    /// fail, as if power were lost.
     pub crash_at: Option<u64>,
     /// Bytes that all files together may have.
     pub bytes_max: Option<usize>,

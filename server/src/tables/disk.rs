@@ -1,8 +1,8 @@
 //! The rows on disk: one fjall keyspace.
 //!
-//! Exactly one, tables by prefix: fjall recovers each keyspace by itself, so a damaged tail could tear
-//! two of them apart. Nothing is synced a batch; the journal can always apply again what the last
-//! `persist` does not cover.
+//! Exactly one, tables by prefix: fjall recovers each keyspace by itself, so a damaged tail could
+//! tear two of them apart. Nothing is synced a batch; the journal can always apply again what the
+//! last `persist` does not cover.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -13,23 +13,23 @@ use fjall::{
 
 use super::{Fault, Order, Read, Rows, Views, Visit, Write};
 
-/// Blocks that are kept in memory: the newest pages of what is being talked about. The system keeps the
-/// files' pages besides, so that twice as much here made no query faster.
+/// Blocks that are kept in memory: the newest pages of what is being talked about. The system keeps
+/// the files' pages besides, so that twice as much here made no query faster.
 const CACHE_BYTES: u64 = 24 << 20;
 /// fjall's own journal, before it makes the memtables go to disk.
 const JOURNAL_BYTES_MAX: u64 = 128 << 20;
-/// A memtable before it goes to disk. Small: it is memory, and what a start replays. Half of that made
-/// applying a third slower and saved no memory worth naming.
+/// A memtable before it goes to disk. Small: it is memory, and what a start replays. Half of that
+/// made applying a third slower and saved no memory worth naming.
 const MEMTABLE_BYTES_MAX: u64 = 16 << 20;
-/// fjall begins a new journal, and so can drop the present one, only at a flush that finds more than
-/// 64,000,000 bytes in it. This is more.
+/// fjall begins a new journal, and so can drop the present one, only at a flush that finds more
+/// than 64,000,000 bytes in it. This is more.
 const JOURNAL_FILLING_BYTES: usize = 62 << 20;
 /// Filling is written in rows of this size, each a batch.
 const FILLER_BYTES: usize = 1 << 20;
 /// The row that filling is written under: behind every key that is read, copied or hashed.
 const FILLER_KEY: [u8; 1] = [u8::MAX];
-/// Flushes until the old journal must be gone: one that begins a new one, one that brings to disk what
-/// was written meanwhile, one that looks again. Twice that, for writes that come in between.
+/// Flushes until the old journal must be gone: one that begins a new one, one that brings to disk
+/// what was written meanwhile, one that looks again. Twice that, for writes that come in between.
 const FLUSHES_MAX: usize = 6;
 /// Threads for flushing and compaction. One is enough for a chat, and leaves the other cores alone.
 const WORKER_THREADS: usize = 1;
@@ -144,8 +144,8 @@ struct DiskViews {
 }
 
 impl DiskViews {
-    /// Returns when fjall's journal holds nothing that was written before: what was deleted since would
-    /// stay readable in it, for weeks on a quiet server.
+    /// Returns when fjall's journal holds nothing that was written before: what was deleted since
+    /// would stay readable in it, for weeks on a quiet server.
     fn renew_journal(&self) -> fjall::Result<()> {
         let filler = vec![0; FILLER_BYTES];
         for written in 1..=JOURNAL_FILLING_BYTES / FILLER_BYTES {

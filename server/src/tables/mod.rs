@@ -1,9 +1,11 @@
-//! The chat state as rows: one ordered map from bytes to bytes, with a writer and any number of readers.
+//! The chat state as rows: one ordered map from bytes to bytes, with a writer and any number of
+//! readers.
 //!
-//! Owns: the door to the rows ([`Rows`], [`Read`]), its implementation on disk and the one in memory.
-//! Driven by: `chat` (through the work threads). Invariants: a batch is written whole or not at all;
-//! a crash rolls back to some batch at or after the last `persist`, never to a part of one; a view
-//! never changes. Does not: know what a row means (`chat` and `schema` do), nor sync by itself.
+//! Owns: the door to the rows ([`Rows`], [`Read`]), its implementation on disk and the one in
+//! memory. Driven by: `chat` (through the work threads). Invariants: a batch is written whole or
+//! not at all; a crash rolls back to some batch at or after the last `persist`, never to a part of
+//! one; a view never changes. Does not: know what a row means (`chat` and `schema` do), nor sync by
+//! itself.
 
 mod disk;
 mod memory;

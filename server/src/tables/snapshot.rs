@@ -1,13 +1,15 @@
 //! All rows of a view as one file: for `backup`, `restore`, and servers that join.
 //!
 //! ```text
-//! magic | length u32, checksum u32, about | { length u32, checksum u32, chunk }… | 0 u32, 0 u32, SHA-256
+//! magic | length u32, checksum u32, about
+//! then chunks: length u32, checksum u32, rows
+//! then 0 u32, 0 u32, SHA-256
 //! chunk: { key length u32, key, value length u32, value }…
 //! ```
 //!
-//! Owns: that format. Driven by: reader threads (export), the tables thread (install). Invariants: what
-//! is cut, flipped or reordered anywhere is refused; memory stays within a chunk or two. Does not: know
-//! what a row means.
+//! Owns: that format. Driven by: reader threads (export), the tables thread (install). Invariants:
+//! what is cut, flipped or reordered anywhere is refused; memory stays within a chunk or two. Does
+//! not: know what a row means.
 
 use std::io::{self, Read as _, Write};
 use std::ops::ControlFlow;
@@ -88,8 +90,8 @@ fn put_chunk(out: &mut dyn Write, chunk: &[u8], hash: &mut Context) -> io::Resul
     Ok(())
 }
 
-/// Reads a snapshot into empty `rows`, and makes them durable; gives what stood before the rows. Only
-/// after it returned may the rows be believed.
+/// Reads a snapshot into empty `rows`, and makes them durable; gives what stood before the rows.
+/// Only after it returned may the rows be believed.
 ///
 /// # Errors
 /// [`SnapshotError`]
@@ -176,8 +178,8 @@ fn read_exact(input: &mut dyn io::Read, bytes: &mut [u8]) -> Result<(), Snapshot
     })
 }
 
-/// For the fuzzer: a snapshot whose one chunk of rows is `bytes`, every checksum right, is installed or
-/// refused, and what was installed can be exported and installed again.
+/// For the fuzzer: a snapshot whose one chunk of rows is `bytes`, every checksum right, is
+/// installed or refused, and what was installed can be exported and installed again.
 pub fn fuzz_install(bytes: &[u8]) {
     let mut hash = Context::new(&SHA256);
     let mut file = MAGIC.to_vec();

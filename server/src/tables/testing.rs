@@ -23,7 +23,8 @@ impl Drop for Seed {
     }
 }
 
-/// Calls `run` with one seed after another, for a second or for `FUZZ_SECONDS`, or with `FUZZ_SEED`.
+/// Calls `run` with one seed after another, for a second or for `FUZZ_SECONDS`, or with
+/// `FUZZ_SEED`.
 pub(crate) fn fuzz(mut run: impl FnMut(u64)) {
     let number = |name: &str| std::env::var(name).ok().and_then(|value| value.parse().ok());
     if let Some(seed) = number("FUZZ_SEED") {

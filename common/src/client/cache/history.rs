@@ -1,8 +1,8 @@
-//! What can be had again from a server: conversations, messages, and the cursor up to which they are
-//! known.
+//! What can be had again from a server: conversations, messages, and the cursor up to which they
+//! are known.
 //!
-//! Owns: the tables of `history.redb`. Driven by: `place`. Invariant: a batch is one durable commit, so
-//! the cursor is never ahead of what its events changed.
+//! Owns: the tables of `history.redb`. Driven by: `place`. Invariant: a batch is one durable
+//! commit, so the cursor is never ahead of what its events changed.
 
 use redb::{Database, ReadableDatabase, ReadableTable, Table, TableDefinition, WriteTransaction};
 

@@ -1,8 +1,9 @@
 //! Home: what the machine keeps, whoever is signed in. A small text file, replaced as a whole.
 //!
-//! Owns: `home.json`. Driven by: `cache`. Invariants: whoever reads sees a whole file; of two programs
-//! that write, neither loses what the other wrote (each change is made to the file as it is then, under
-//! `home.lock`). Does not: stay open, so a terminal client can ask for the status beside an open window.
+//! Owns: `home.json`. Driven by: `cache`. Invariants: whoever reads sees a whole file; of two
+//! programs that write, neither loses what the other wrote (each change is made to the file as it
+//! is then, under `home.lock`). Does not: stay open, so a terminal client can ask for the status
+//! beside an open window.
 
 use std::fs::File;
 use std::io::{self, Write as _};

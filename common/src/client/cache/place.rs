@@ -1,8 +1,9 @@
 //! An account's place: a folder that one program holds, with its two databases.
 //!
-//! Owns: the folder, its lock, and what happens to a damaged file. Driven by: `cache`. Invariants: a file
-//! that cannot be understood is renamed and a new one begun: the history comes again from a server, and
-//! for what was unsent there is at least the file. Does not: know what is in the tables.
+//! Owns: the folder, its lock, and what happens to a damaged file. Driven by: `cache`. Invariants:
+//! a file that cannot be understood is renamed and a new one begun: the history comes again from a
+//! server, and for what was unsent there is at least the file. Does not: know what is in the
+//! tables.
 
 use std::fmt::Display;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
@@ -32,11 +33,12 @@ const HISTORY_CACHE_BYTES: usize = 8 * 1024 * 1024;
 pub(super) struct Place {
     folder: PathBuf,
     unsent: Database,
-    /// None after damage came to light while running. Nothing is kept of the history then until the next
-    /// start, which begins it anew: a part of it would look like the whole.
+    /// None after damage came to light while running. Nothing is kept of the history then until the
+    /// next start, which begins it anew: a part of it would look like the whole.
     history: Option<Database>,
-    /// Held as long as the databases are. It says whether they are open, so that whoever comes after a
-    /// program that did not get to close them (killed, or brought down by a damaged file) checks them.
+    /// Held as long as the databases are. It says whether they are open, so that whoever comes
+    /// after a program that did not get to close them (killed, or brought down by a damaged file)
+    /// checks them.
     lock: File,
 }
 

@@ -1,7 +1,8 @@
 //! What both databases of a place share: opening, the form of rows, and what can be wrong.
 //!
-//! Owns: the number of the form. Driven by: `place`, `history`, `unsent`. Invariant: rows are JSON, so a
-//! newer program reads an older one's, and the form's number changes only when that is not enough.
+//! Owns: the number of the form. Driven by: `place`, `history`, `unsent`. Invariant: rows are JSON,
+//! so a newer program reads an older one's, and the form's number changes only when that is not
+//! enough.
 
 use std::io;
 use std::path::Path;
@@ -76,8 +77,8 @@ faults!(
     redb::DatabaseError
 );
 
-/// Opens a database, or makes one. Without `is_checked`, `redb` trusts a file that it closed well, and
-/// panics where it is damaged; the check reads all of it (100,000 messages: 90 ms).
+/// Opens a database, or makes one. Without `is_checked`, `redb` trusts a file that it closed well,
+/// and panics where it is damaged; the check reads all of it (100,000 messages: 90 ms).
 pub(super) fn open_database(
     path: &Path,
     cache_bytes: usize,

@@ -1,4 +1,5 @@
-//! What cannot be had again from a server: the outbox, drafts, the token, and what the screens keep.
+//! What cannot be had again from a server: the outbox, drafts, the token, and what the screens
+//! keep.
 //!
 //! Owns: the tables of `unsent.redb`. Driven by: `place`. Invariant: a batch is one durable commit.
 

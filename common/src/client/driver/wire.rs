@@ -1,8 +1,9 @@
 //! The driver's connections: dialling, lines in and out, and what a server has shown.
 //!
-//! Owns: the poll and one [`Connection`] for each that an engine has dialled. Driven by: the driver's
-//! turns. Invariants: an engine hears `Opened` once, before any line; then lines in order; then `Closed`
-//! once, unless it closed the connection itself. Does not: time out (the engine does).
+//! Owns: the poll and one [`Connection`] for each that an engine has dialled. Driven by: the
+//! driver's turns. Invariants: an engine hears `Opened` once, before any line; then lines in order;
+//! then `Closed` once, unless it closed the connection itself. Does not: time out (the engine
+//! does).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;

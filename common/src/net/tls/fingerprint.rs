@@ -1,7 +1,7 @@
 //! What people compare: the hash of the key of the cluster's authority.
 //!
-//! Owns: how it is computed, printed and read. Driven by: `tls`, the clients' screens and their store.
-//! Invariant: reading what was printed gives the same value back.
+//! Owns: how it is computed, printed and read. Driven by: `tls`, the clients' screens and their
+//! store. Invariant: reading what was printed gives the same value back.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,8 +12,8 @@ use rustls::server::ParsedCertificate;
 
 use crate::ids::{hex, unhex};
 
-/// SHA-256 of the authority's public key (its `SubjectPublicKeyInfo`), so that a certificate may be made
-/// anew and only another key counts as another cluster.
+/// SHA-256 of the authority's public key (its `SubjectPublicKeyInfo`), so that a certificate may be
+/// made anew and only another key counts as another cluster.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fingerprint(pub [u8; 32]);
 

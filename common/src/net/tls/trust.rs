@@ -1,10 +1,10 @@
 //! Whom a client believes.
 //!
 //! Owns: the rules by which a server's certificate chain is judged. Driven by: `rustls`, within the
-//! handshake. Invariants: a chain that shows a cluster's authority must be signed by it, for the name
-//! `holdfast`; with a pin, nothing but the pinned key passes, an ordinary certificate neither; any other
-//! chain is judged by the web's rules for the dialled host. Does not: ask anybody. A client that trusts
-//! at first use shows [`cluster_fingerprint`] to its person, and pins it.
+//! handshake. Invariants: a chain that shows a cluster's authority must be signed by it, for the
+//! name `holdfast`; with a pin, nothing but the pinned key passes, an ordinary certificate neither;
+//! any other chain is judged by the web's rules for the dialled host. Does not: ask anybody. A
+//! client that trusts at first use shows [`cluster_fingerprint`] to its person, and pins it.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -27,13 +27,13 @@ use crate::ids::ServerId;
 /// Whom a client believes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trust {
-    /// Whichever cluster answers; its fingerprint is to be shown and pinned. A server with an ordinary
-    /// certificate passes by the web's rules.
+    /// Whichever cluster answers; its fingerprint is to be shown and pinned. A server with an
+    /// ordinary certificate passes by the web's rules.
     FirstUse,
     /// The cluster whose authority has this fingerprint.
     Pinned(Fingerprint),
-    /// Only ordinary certificates: what the client has seen here before. So nobody can bring it back to
-    /// the question of a first use.
+    /// Only ordinary certificates: what the client has seen here before. So nobody can bring it
+    /// back to the question of a first use.
     OrdinaryCertificate,
 }
 
@@ -92,8 +92,8 @@ pub(super) fn verifier(trust: Trust) -> Verifier {
     Verifier { trust, provider: provider(), web: OnceLock::new() }
 }
 
-/// The fingerprint of the cluster that showed this chain (see `Connection::peer_certificates`); nothing
-/// if it was an ordinary one.
+/// The fingerprint of the cluster that showed this chain (see `Connection::peer_certificates`);
+/// nothing if it was an ordinary one.
 pub fn cluster_fingerprint(chain: &[CertificateDer<'_>]) -> Option<Fingerprint> {
     let authority = authority_in(chain.get(1..)?)?;
     Fingerprint::of(authority).ok()
@@ -110,8 +110,8 @@ pub fn names_server(certificate: &CertificateDer<'_>, server: ServerId) -> bool 
     verify_server_name(&certificate, &name).is_ok()
 }
 
-/// The first certificate that has our authority's name. It proves nothing yet: the leaf must be signed
-/// by it, and its key must be the pinned one.
+/// The first certificate that has our authority's name. It proves nothing yet: the leaf must be
+/// signed by it, and its key must be the pinned one.
 fn authority_in<'c, 'd>(chain: &'c [CertificateDer<'d>]) -> Option<&'c CertificateDer<'d>> {
     chain.iter().find(|certificate| {
         anchor(certificate).is_ok_and(|roots| {

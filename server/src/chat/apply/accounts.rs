@@ -72,8 +72,8 @@ impl Step<'_, '_> {
         let Some(row) = self.batch.row::<UserRow>(&user_key(user))? else {
             return Ok(Err(Refusal::Stale));
         };
-        // A session's id is its sign-in's txn: a repeat makes nothing, and above all it does not bring
-        // back a session that was ended meanwhile.
+        // A session's id is its sign-in's txn: a repeat makes nothing, and above all it does not
+        // bring back a session that was ended meanwhile.
         let (once, digest) = (Txn(session.id.0), short(&session.token_hash));
         if ruled!(self.txn(user, once, digest)).is_some() {
             return match self.batch.has(&session_key(user, session.id))? {
@@ -129,8 +129,8 @@ impl Step<'_, '_> {
         Ok(ended)
     }
 
-    /// Removes a session's token, unless it is another account's by now: a registration repeated after
-    /// months, its txn forgotten and its account deleted, brings the same one.
+    /// Removes a session's token, unless it is another account's by now: a registration repeated
+    /// after months, its txn forgotten and its account deleted, brings the same one.
     pub(super) fn remove_token(&mut self, user: UserId, session: &SessionRow) -> Result<(), Fault> {
         let key = token_key(&session.token_hash);
         if self.batch.row::<Actor>(&key)?.is_some_and(|holder| holder.user == user) {
@@ -215,9 +215,9 @@ impl Step<'_, '_> {
         Ok(Ok(Success::Plain))
     }
 
-    /// From here on the account is gone: its name is free, its sessions are dead, and whatever it wrote
-    /// is shown as deleted, because each of these asks for the account's row. The rows themselves go in
-    /// the entries that follow.
+    /// From here on the account is gone: its name is free, its sessions are dead, and whatever it
+    /// wrote is shown as deleted, because each of these asks for the account's row. The rows
+    /// themselves go in the entries that follow.
     fn remove_account(&mut self, user: UserId, row: &UserRow) {
         self.batch.remove(user_key(user));
         self.batch.remove(name_key(&row.name));

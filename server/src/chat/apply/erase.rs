@@ -90,8 +90,8 @@ impl Step<'_, '_> {
         }
     }
 
-    /// Erases its messages among the next `count` of a conversation; gives how many there were, and the
-    /// last one's number. Of a conversation that is nobody's any more, no message stays.
+    /// Erases its messages among the next `count` of a conversation; gives how many there were, and
+    /// the last one's number. Of a conversation that is nobody's any more, no message stays.
     fn erase_messages(
         &mut self,
         user: UserId,
@@ -216,8 +216,8 @@ impl Step<'_, '_> {
         Ok(Ok(Success::Plain))
     }
 
-    /// Removes events below the floor with their txns, account by account from the key `from` on; gives
-    /// the key to go on from. An account costs one of `left` at least.
+    /// Removes events below the floor with their txns, account by account from the key `from` on;
+    /// gives the key to go on from. An account costs one of `left` at least.
     fn prune_events(&mut self, from: Vec<u8>, left: &mut usize) -> Result<Vec<u8>, Fault> {
         let floor = self.batch.meta.floor;
         let mut from = from.max(events());

@@ -2,9 +2,9 @@
 //!
 //! Owns: the meaning of operations. Driven by: the tables thread, with committed entries in order.
 //! Invariants: the outcome and every row follow from the rows and the entry alone (no clock, no
-//! randomness, no order of a hash map); a refused operation changes nothing; an entry writes a bounded
-//! number of rows, larger work goes on in entries of its own (`FollowUp`); an account gets at most one
-//! event an entry. Does not: know who is connected, or what is on the way.
+//! randomness, no order of a hash map); a refused operation changes nothing; an entry writes a
+//! bounded number of rows, larger work goes on in entries of its own (`FollowUp`); an account gets
+//! at most one event an entry. Does not: know who is connected, or what is on the way.
 
 mod accounts;
 mod erase;
@@ -22,15 +22,15 @@ use super::schema::{
 use crate::entry::{Entry, Payload};
 use crate::tables::{Fault, Rows};
 
-/// Rows that one entry of a longer work reads or writes, about. Few in tests: their accounts are small
-/// and must be erased in several steps all the same.
+/// Rows that one entry of a longer work reads or writes, about. Few in tests: their accounts are
+/// small and must be erased in several steps all the same.
 const STEP_ROWS: usize = if cfg!(test) { 8 } else { 1_000 };
 
 /// Applies `entries` as one batch.
 ///
 /// # Errors
-/// [`Fault`] when the rows cannot be read or written, or an operation cannot be read: the process must
-/// end.
+/// [`Fault`] when the rows cannot be read or written, or an operation cannot be read: the process
+/// must end.
 ///
 /// # Panics
 /// When the entries do not follow what is applied already.
@@ -181,8 +181,8 @@ impl Step<'_, '_> {
         }
     }
 
-    /// Keeps what a txn was answered with. The actor's event of this entry names the txn, and takes it
-    /// along when it is pruned.
+    /// Keeps what a txn was answered with. The actor's event of this entry names the txn, and takes
+    /// it along when it is pruned.
     fn keep_txn(&mut self, user: UserId, txn: Txn, digest: [u8; 16], answer: TxnAnswer) {
         self.batch.put(txn_key(user, txn), &TxnRow { digest, answer });
     }

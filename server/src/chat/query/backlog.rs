@@ -82,7 +82,8 @@ fn generation_of(rows: &dyn Read, index: Index) -> Result<u64, Fault> {
     fault.map_or(Ok(generation), Err)
 }
 
-/// The event as it is told now; nothing when what it is about is gone (marks go with their account).
+/// The event as it is told now; nothing when what it is about is gone (marks go with their
+/// account).
 fn tell(rows: &dyn Read, user: UserId, event: EventRow) -> Result<Option<Durable>, Fault> {
     Ok(match event.what {
         EventKind::Msg { conv, seq } => {

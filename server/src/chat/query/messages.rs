@@ -85,7 +85,8 @@ impl<'a> Reader<'a> {
         Ok(hidden)
     }
 
-    /// Whether a message is shown as a tombstone: deleted for all, for this member, or with its author.
+    /// Whether a message is shown as a tombstone: deleted for all, for this member, or with its
+    /// author.
     fn is_deleted(&self, seq: Seq, message: &MessageRow, hidden: &BTreeSet<Seq>) -> bool {
         let author_gone = message.from != self.user && self.peer_name.is_none();
         message.deleted || author_gone || hidden.contains(&seq)
@@ -155,8 +156,8 @@ fn lost(conv: ConversationId) -> Fault {
     Fault { doing: "read a conversation", source: format!("{conv} lacks its last message").into() }
 }
 
-/// The text as a line can hold it. No text that the rules allow grows beyond twice its size in JSON;
-/// one that they do not, out of a crafted snapshot, is cut rather than make a line too long.
+/// The text as a line can hold it. No text that the rules allow grows beyond twice its size in
+/// JSON; one that they do not, out of a crafted snapshot, is cut rather than make a line too long.
 pub(super) fn shown(text: String) -> String {
     let is_plain = |byte: &u8| *byte >= b' ' || matches!(byte, b'\n' | b'\t');
     match text.len() <= TEXT_BYTES_MAX && text.as_bytes().iter().all(is_plain) {

@@ -1,5 +1,5 @@
-//! The chat written down again, as naively as can be: everything in memory, every promise at once, no
-//! rows, no steps, no sharing with the real one but the words. What the real one must equal.
+//! The chat written down again, as naively as can be: everything in memory, every promise at once,
+//! no rows, no steps, no sharing with the real one but the words. What the real one must equal.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -264,7 +264,10 @@ fn run(steps: &[[u8; 5]], compared_every: usize) -> Run {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(60) })]
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(60)
+    })]
     #[test]
     fn every_answer_is_the_naive_one(steps in prop::collection::vec(any::<[u8; 5]>(), 1..250)) {
         run(&steps, 7);
