@@ -15,7 +15,11 @@ pub(crate) type Place = (String, u64);
 /// What a request was, as far as its answer is checked.
 #[derive(Debug, Clone)]
 pub(crate) enum Asked {
-    SignIn,
+    /// With this token, and whether its end had been acknowledged before.
+    SignIn {
+        token: Option<String>,
+        is_dead: bool,
+    },
     Logout,
     Send {
         txn: String,
@@ -27,6 +31,8 @@ pub(crate) enum Asked {
         at_least: u64,
     },
     DeleteAccount,
+    /// Ends these sessions.
+    End(Vec<String>),
     Other,
 }
 
@@ -54,6 +60,8 @@ pub(crate) struct Connection {
     pub(crate) account: usize,
     pub(crate) unanswered: BTreeMap<u64, Asked>,
     stretch: Option<usize>,
+    /// That of the session it is signed in to.
+    pub(crate) token: Option<String>,
     /// Acknowledged sends: the request's number, and the place.
     sent: Vec<(u64, Place)>,
 }
@@ -61,6 +69,12 @@ pub(crate) struct Connection {
 impl Connection {
     pub(crate) fn is_signed_in(&self) -> bool {
         self.stretch.is_some()
+    }
+
+    /// Whether it is signed in, and nothing under way changes to which session.
+    pub(crate) fn stays_signed_in(&self) -> bool {
+        let changes = |asked: &Asked| matches!(asked, Asked::SignIn { .. } | Asked::Logout);
+        self.is_signed_in() && !self.unanswered.values().any(changes)
     }
 }
 
@@ -78,6 +92,8 @@ pub(crate) struct Checker {
     /// Accounts for which a deletion was asked, and those for which it was acknowledged.
     pub(crate) doubtful: BTreeSet<usize>,
     pub(crate) deleted: BTreeSet<usize>,
+    /// Tokens of sessions whose end was acknowledged.
+    dead: BTreeSet<String>,
     /// How often each kind of thing happened: a run in which nothing happens proves nothing.
     pub(crate) counts: BTreeMap<String, usize>,
 }
@@ -89,7 +105,19 @@ pub(crate) fn index_of(cursor: &str) -> u64 {
 
 impl Checker {
     pub(crate) fn connection(&self, account: usize) -> Connection {
-        Connection { account, unanswered: BTreeMap::new(), stretch: None, sent: Vec::new() }
+        Connection {
+            account,
+            unanswered: BTreeMap::new(),
+            stretch: None,
+            token: None,
+            sent: Vec::new(),
+        }
+    }
+
+    /// Signing in with a token that is known, or with a password.
+    pub(crate) fn sign_in(&self, token: Option<&str>) -> Asked {
+        let is_dead = token.is_some_and(|token| self.dead.contains(token));
+        Asked::SignIn { token: token.map(ToOwned::to_owned), is_dead }
     }
 
     pub(crate) fn asks(&mut self, connection: &mut Connection, id: u64, asked: Asked) {
@@ -143,6 +171,8 @@ impl Checker {
 
     fn event(&mut self, connection: &Connection, index: u64, marked_by: Option<String>) {
         let stretch = connection.stretch.expect("events come to whoever is signed in");
+        let is_dead = connection.token.as_ref().is_some_and(|token| self.dead.contains(token));
+        assert!(!is_dead, "an event for a session that had ended");
         let stretch = &mut self.stretches[stretch];
         let last = stretch.last_seen();
         assert!(index > last, "event {index} comes after {last}");
@@ -151,7 +181,9 @@ impl Checker {
 
     fn granted(&mut self, connection: &mut Connection, id: u64, asked: Asked, ok: &Value) {
         match asked {
-            Asked::SignIn => {
+            Asked::SignIn { token, is_dead } => {
+                assert!(!is_dead, "a session came back from its end: {token:?}");
+                connection.token = ok["token"].as_str().map(ToOwned::to_owned).or(token);
                 let from = index_of(ok["cur"].as_str().expect("a sign-in has a cursor"));
                 let account = connection.account;
                 self.stretches.push(Stretch { account, from, seen: Vec::new(), live: true });
@@ -160,7 +192,9 @@ impl Checker {
             Asked::Logout => {
                 let stretch = connection.stretch.take().expect("it was signed in");
                 self.stretches[stretch].live = false;
+                self.dead.extend(connection.token.take());
             }
+            Asked::End(tokens) => self.dead.extend(tokens),
             Asked::Send { txn, text } => {
                 let conv = ok["conv"].as_str().expect("a conversation").to_owned();
                 let place = (conv.clone(), ok["seq"].as_u64().expect("a number"));

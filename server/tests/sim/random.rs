@@ -187,6 +187,7 @@ impl Driver {
         let random = &mut self.random;
         let account = &self.accounts[self.connections[&id].account];
         let (name, password) = (&account.name, account.passwords.last().unwrap());
+        let mut token = None;
         let (op, d) = if !account.registered {
             let fields = format!(r#""user":"{name}","pass":"{password}","device":"d""#);
             ("register", format!(r#"{{{fields},"txn":"{:032x}"}}"#, name.len()))
@@ -194,12 +195,13 @@ impl Driver {
             let password = &account.passwords[random.below(account.passwords.len())];
             ("login", format!(r#"{{"user":"{name}","pass":"{password}","device":"d"}}"#))
         } else {
-            let token = &account.tokens[random.below(account.tokens.len())];
+            let known = &account.tokens[random.below(account.tokens.len())];
+            token = Some(known.clone());
             let at = random.below(account.cursors.len() + 1);
             let cursor = account.cursors.get(at).map(|cursor| format!(r#","cur":"{cursor}""#));
-            ("resume", format!(r#"{{"token":"{token}"{}}}"#, cursor.unwrap_or_default()))
+            ("resume", format!(r#"{{"token":"{known}"{}}}"#, cursor.unwrap_or_default()))
         };
-        self.ask(id, Asked::SignIn, op, &d);
+        self.ask(id, self.checker.sign_in(token.as_deref()), op, &d);
     }
 
     fn ask(&mut self, id: ClientId, asked: Asked, op: &str, d: &str) {
@@ -255,7 +257,7 @@ impl Driver {
             }
             90..93 => self.ask(id, Asked::Other, "users", r#"{"prefix":""}"#),
             93 => self.ask(id, Asked::Logout, "logout", "{}"),
-            94 => self.ask(id, Asked::Other, "revoke", r#"{"session":"others"}"#),
+            94 => self.ask(id, self.others(id), "revoke", r#"{"session":"others"}"#),
             95..97 => self.passwd(id, account),
             97 => {
                 if self.accounts.len() < 6 {
@@ -297,7 +299,19 @@ impl Driver {
         let old = passwords[self.random.below(passwords.len())].clone();
         let new = format!("word number {}", self.next_txn);
         passwords.push(new.clone());
-        self.ask(id, Asked::Other, "passwd", &format!(r#"{{"old":"{old}","new":"{new}"}}"#));
+        let d = format!(r#"{{"old":"{old}","new":"{new}"}}"#);
+        self.ask(id, self.others(id), "passwd", &d);
+    }
+
+    /// The end of every session of the account that is known, but the connection's own.
+    fn others(&self, id: ClientId) -> Asked {
+        let connection = &self.connections[&id];
+        if !connection.stays_signed_in() {
+            return Asked::Other;
+        }
+        let tokens = self.accounts[connection.account].tokens.iter();
+        let others = tokens.filter(|token| connection.token.as_ref() != Some(*token));
+        Asked::End(others.cloned().collect())
     }
 
     /// Reads what the server has said.

@@ -37,6 +37,7 @@ pub(crate) fn play(name: &str, script: &str) -> String {
         values: Vec::new(),
         held: BTreeMap::new(),
         shows_jobs: false,
+        is_quiet: false,
         transcript: String::new(),
     };
     for (number, line) in script.lines().enumerate() {
@@ -78,6 +79,7 @@ struct Player {
     values: Vec<(String, String)>,
     held: BTreeMap<Thread, Hold>,
     shows_jobs: bool,
+    is_quiet: bool,
     transcript: String,
 }
 
@@ -103,9 +105,11 @@ impl Player {
             }
             "quiet" => {
                 let length = self.transcript.len();
-                self.command(rest)?;
+                self.is_quiet = true;
+                let done = self.command(rest);
+                self.is_quiet = false;
                 self.transcript.truncate(length);
-                return Ok(());
+                return done;
             }
             _ => self.act(word, rest)?,
         }
@@ -285,6 +289,8 @@ impl Player {
     fn tell(&mut self) {
         for said in self.world.take_said() {
             let line = match said {
+                // Nobody will see it, and a long line takes long to shorten.
+                Said::Line(_, line) if self.is_quiet && line.len() > 4_000 => continue,
                 Said::Line(client, line) => {
                     let name = self.name_of(client);
                     let line = self.shortened(&name, line);
