@@ -26,7 +26,7 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::stored::{Account, AccountKey, Load, Loaded, Stored, Write};
+use super::stored::{Account, AccountKey, Home, Load, Loaded, Stored, Write};
 use place::Place;
 
 /// Why the store cannot be used: sentences for people.
@@ -118,6 +118,14 @@ impl Cache {
         let mut cache = Cache { folder: folder.to_owned(), account: None, place: None };
         let account = home.last.as_ref().map(|key| cache.open_place(key)).transpose()?;
         Ok((cache, Stored { home, account }))
+    }
+
+    /// What the machine keeps, whoever is signed in; takes nobody's place.
+    ///
+    /// # Errors
+    /// See [`CacheError`].
+    pub fn home(folder: &Path) -> Result<Home, CacheError> {
+        home::read(folder)
     }
 
     /// Makes a batch of changes durable.
