@@ -11,6 +11,7 @@
 
 mod floor;
 mod measures;
+mod parts;
 #[expect(dead_code, reason = "the tests of processes use more of it")]
 #[path = "../../tests/support/server.rs"]
 mod server;

@@ -13,7 +13,7 @@ use rustls::pki_types::ServerName;
 
 use crate::server::Server;
 use crate::swarm::{Swarm, Tls};
-use crate::{Figure, Histogram, floor};
+use crate::{Figure, Histogram, floor, parts};
 
 const PASSWORD: &str = "correct horse battery";
 /// A message as people write them.
@@ -36,7 +36,8 @@ type Measure = fn(&Path) -> Vec<Figure>;
 
 /// Runs the measurements whose names contain one of `words` (all, without words).
 pub(crate) fn all(words: &[String]) -> Vec<Figure> {
-    let measures: [(&str, Measure); 5] = [
+    let measures: [(&str, Measure); 6] = [
+        ("parts", without_sockets),
         ("latency", latency),
         ("throughput", throughput),
         ("idle", idle),
@@ -104,6 +105,12 @@ fn conversations(swarm: &mut Swarm) -> Vec<ConversationId> {
         swarm.all(EVERYBODY, |at| send(Target::User(name(at ^ 1)), (1 << 40) + at as u64));
     assert!(count.is_multiple_of(2), "members come in pairs");
     replies.expect("everybody can send").into_iter().map(conversation).collect()
+}
+
+/// The parts alone: printed, not promised.
+fn without_sockets(folder: &Path) -> Vec<Figure> {
+    parts::print(folder);
+    Vec::new()
 }
 
 /// One request at a time, against the floors of disk and loopback.

@@ -6,5 +6,4 @@ mod limits;
 mod model;
 mod promises;
 mod random;
-mod speed;
 mod world;
