@@ -70,11 +70,13 @@ pub enum JournalJob {
         /// The entries.
         entries: Vec<Entry>,
     },
+    /// Begin a new segment, so that everything so far can be dropped with the old ones: no answer.
+    Roll,
     /// Drop segments that the tables have made durable: no answer.
     Release {
         /// Entries below this index are in the tables for good.
         below: Index,
-        /// Drop them however few they are, and begin a new segment: deleted texts are in them.
+        /// Drop them however few they are: deleted texts are in them.
         erase: bool,
     },
 }
@@ -86,8 +88,6 @@ pub enum TablesJob {
     Apply(Vec<Entry>),
     /// Make everything applied durable: [`Done::Persisted`].
     Persist,
-    /// Rid the tables of what was deleted: [`Done::Compacted`].
-    Compact,
 }
 
 /// What a reader thread does.
@@ -97,6 +97,9 @@ pub enum ReaderJob {
     Query(Ticket, Query),
     /// Write a consistent copy of everything to a new file: [`Done::BackedUp`].
     Backup(Ticket, PathBuf),
+    /// Rid the tables' files of what was deleted, which takes seconds that no write may wait for:
+    /// [`Done::Compacted`].
+    Compact,
 }
 
 /// What a hash thread does.

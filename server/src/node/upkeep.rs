@@ -8,7 +8,7 @@ use super::Node;
 use super::effect::Effect;
 use crate::chat::operation::Operation;
 use crate::entry::Index;
-use crate::work::{Job, JournalJob, TablesJob};
+use crate::work::{Job, JournalJob, ReaderJob, TablesJob};
 
 /// The tables are made durable this long after something was applied; it bounds how much is applied
 /// again after a crash.
@@ -44,8 +44,8 @@ pub(super) struct Upkeep {
     persisting: bool,
     day_mark_at: Instant,
     erase_at: Option<Instant>,
-    /// Compacted: the journal's old segments go with the next persist.
-    erasing: bool,
+    /// Compacted: the journal's segments up to this entry go once the tables are durable beyond it.
+    erasing: Option<Index>,
     stopping: Option<Stopping>,
 }
 
@@ -57,7 +57,7 @@ impl Upkeep {
             persisting: false,
             day_mark_at: now + DAY,
             erase_at: Some(now + ERASE_AFTER_START),
-            erasing: false,
+            erasing: None,
             stopping: None,
         }
     }
@@ -111,7 +111,7 @@ impl Node {
         }
         if self.upkeep.erase_at.is_some_and(|at| at <= now) {
             self.upkeep.erase_at = None;
-            self.run(Job::Tables(TablesJob::Compact));
+            self.run(Job::Reader(ReaderJob::Compact));
         }
     }
 
@@ -124,7 +124,7 @@ impl Node {
 
     pub(super) fn persisted(&mut self, index: Index) {
         self.upkeep.persisting = false;
-        let erase = std::mem::take(&mut self.upkeep.erasing);
+        let erase = self.upkeep.erasing.take_if(|last| *last <= index).is_some();
         self.run(Job::Journal(JournalJob::Release { below: index.next(), erase }));
         if self.upkeep.stopping == Some(Stopping::Persisting) {
             if self.upkeep.dirty_since.is_some() {
@@ -136,9 +136,11 @@ impl Node {
         }
     }
 
-    /// The tables are rid of what was deleted; the journal follows once they are durable.
+    /// The tables are rid of what was deleted; the journal follows once they are durable. What it
+    /// holds by now goes whole: later entries are in another segment.
     pub(super) fn compacted(&mut self) {
-        self.upkeep.erasing = true;
+        self.run(Job::Journal(JournalJob::Roll));
+        self.upkeep.erasing = Some(self.replication.last());
         self.upkeep.dirty_since.get_or_insert(self.now.instant);
     }
 

@@ -178,6 +178,11 @@ impl Replication {
         self.cluster
     }
 
+    /// The last entry's index.
+    pub fn last(&self) -> Index {
+        self.last
+    }
+
     /// Everything up to here is committed.
     pub fn commit(&self) -> Index {
         self.hard_state.commit

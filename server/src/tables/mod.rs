@@ -96,12 +96,4 @@ pub trait Rows: Read + Send {
     /// # Errors
     /// [`Fault`]; it is never tried again.
     fn persist(&mut self) -> Result<(), Fault>;
-
-    /// [`Views::compact`], for whoever has no other thread for it.
-    ///
-    /// # Errors
-    /// [`Fault`]
-    fn compact(&mut self) -> Result<(), Fault> {
-        self.views().compact()
-    }
 }

@@ -39,7 +39,7 @@ fn rows_on_disk_are_the_rows_in_memory() {
         disk.commit(writes.clone()).unwrap();
         memory.commit(writes).unwrap();
         if step == 250 {
-            disk.compact().unwrap();
+            disk.views().compact().unwrap();
         }
         if step % 150 == 99 {
             disk.persist().unwrap();
@@ -75,7 +75,7 @@ fn a_view_never_changes() {
         rows.commit(vec![(b"k".to_vec(), Some(b"old".to_vec()))]).unwrap();
         let view = rows.views().view();
         rows.commit(vec![(b"k".to_vec(), None), (b"l".to_vec(), Some(b"new".to_vec()))]).unwrap();
-        rows.compact().unwrap();
+        rows.views().compact().unwrap();
         assert_eq!(view.get(b"k").unwrap(), Some(b"old".to_vec()));
         assert_eq!(view.get(b"l").unwrap(), None);
         assert_eq!(rows.views().view().get(b"k").unwrap(), None);
@@ -166,7 +166,7 @@ fn what_was_overwritten_or_removed_is_in_no_file_after_compaction() {
     assert!(file_with(folder.path(), secret).is_some(), "the test looks in the right place");
     rows.commit(vec![(b"one".to_vec(), Some(b"tombstone".to_vec())), (b"two".to_vec(), None)])
         .unwrap();
-    rows.compact().unwrap();
+    rows.views().compact().unwrap();
     rows.persist().unwrap();
     assert_eq!(file_with(folder.path(), secret), None);
     assert_eq!(rows.get(b"one").unwrap(), Some(b"tombstone".to_vec()));

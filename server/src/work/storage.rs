@@ -41,11 +41,14 @@ impl<D: Disk> JournalWorker<D> {
                 Ok(None)
             }
             JournalJob::Release { below, erase: true } => {
-                // The segment that is written to cannot be removed: an empty batch begins another.
+                self.journal.release(below, 0)?;
+                Ok(None)
+            }
+            JournalJob::Roll => {
+                // A segment begins with a batch: this one says nothing new.
                 self.journal.roll();
                 let hard_state = self.journal.hard_state();
                 self.journal.append(&Batch { hard_state, cut_after: None, entries: Vec::new() })?;
-                self.journal.release(below, 0)?;
                 Ok(None)
             }
         }
@@ -86,10 +89,6 @@ impl TablesWorker {
                 self.rows.persist()?;
                 Ok(Done::Persisted(applied))
             }
-            TablesJob::Compact => {
-                self.rows.compact()?;
-                Ok(Done::Compacted)
-            }
         }
     }
 }
@@ -116,13 +115,18 @@ impl ReaderWorker {
     /// # Errors
     /// [`Fault`]: the process must end.
     pub fn run(&self, job: ReaderJob) -> Result<Done, Fault> {
-        let view = self.views.view();
         match job {
             ReaderJob::Query(ticket, query) => {
-                let (answer, at) = chat::answer(&*view, &query)?;
+                let (answer, at) = chat::answer(&*self.views.view(), &query)?;
                 Ok(Done::Answered(ticket, answer, at))
             }
-            ReaderJob::Backup(ticket, path) => Ok(Done::BackedUp(ticket, backup(&*view, &path))),
+            ReaderJob::Backup(ticket, path) => {
+                Ok(Done::BackedUp(ticket, backup(&*self.views.view(), &path)))
+            }
+            ReaderJob::Compact => {
+                self.views.compact()?;
+                Ok(Done::Compacted)
+            }
         }
     }
 }

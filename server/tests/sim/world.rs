@@ -19,8 +19,8 @@ use holdfast_server::node::{Node, Settings};
 use holdfast_server::replication::Replication;
 use holdfast_server::tables::MemoryRows;
 use holdfast_server::work::{
-    Done, Entropy, Hasher, Job, JournalJob, JournalWorker, Randomness, ReaderWorker, TablesJob,
-    TablesWorker, recover,
+    Done, Entropy, Hasher, Job, JournalJob, JournalWorker, Randomness, ReaderJob, ReaderWorker,
+    TablesJob, TablesWorker, recover,
 };
 
 /// The wall clock at the beginning: 2026-11-23.
@@ -348,7 +348,8 @@ fn thread_of(job: &Job) -> (Thread, Option<String>) {
         }
         Job::Tables(TablesJob::Apply(_)) => (Thread::Tables, None),
         Job::Tables(TablesJob::Persist) => (Thread::Tables, Some("persist the tables".to_owned())),
-        Job::Tables(TablesJob::Compact) => (Thread::Tables, Some("compact the tables".to_owned())),
+        Job::Journal(JournalJob::Roll) => (Thread::Journal, Some("begin a new segment".to_owned())),
+        Job::Reader(ReaderJob::Compact) => (Thread::Reader, Some("compact the tables".to_owned())),
         Job::Reader(_) => (Thread::Reader, None),
         Job::Hash(_) => (Thread::Hash, None),
     }
@@ -357,8 +358,8 @@ fn thread_of(job: &Job) -> (Thread, Option<String>) {
 fn thread_of_done(done: &Done) -> Thread {
     match done {
         Done::Appended => Thread::Journal,
-        Done::Applied(_) | Done::Persisted(_) | Done::Compacted => Thread::Tables,
-        Done::Answered(..) | Done::BackedUp(..) => Thread::Reader,
+        Done::Applied(_) | Done::Persisted(_) => Thread::Tables,
+        Done::Answered(..) | Done::BackedUp(..) | Done::Compacted => Thread::Reader,
         Done::Hashed(..) | Done::Verified(..) => Thread::Hash,
     }
 }
