@@ -90,6 +90,11 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         let known = known.join(", ");
         Failure::configuration(format!("--id {server}: the settings know the servers {known}"))
     })?;
+    if config.servers.len() > 1 {
+        // Each would begin a cluster of its own, and the first failure would show it.
+        let text = "SERVER2_IP: this version runs one server; leave the settings of the others out";
+        return Err(Failure::configuration(text));
+    }
     let folder = config.server_folder(server);
     if arguments.check {
         return check(&folder);
