@@ -150,6 +150,8 @@ pub struct Unread {
     pub counted: u64,
     /// The unread ones above `counted_upto`, ascending.
     pub above: Vec<Seq>,
+    /// `counted` is an upper bound: only the server can say, and is asked.
+    pub is_unsure: bool,
 }
 
 impl Unread {

@@ -94,7 +94,7 @@ impl Engine {
             let upto = upto.min(conversation.record.last_seq);
             if upto > conversation.record.read {
                 let count = conversation.read_upto(upto);
-                place.listing.note(conv, count);
+                place.note(conv, count);
                 place.marks_due.insert(conv);
                 place.touch(conv);
             }

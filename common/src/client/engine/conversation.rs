@@ -64,7 +64,12 @@ impl Conversation {
             delivered_told: Seq(0),
             peer_read: Seq(0),
             peer_delivered: Seq(0),
-            unread: Unread { counted_upto: last_seq, counted: 0, above: Vec::new() },
+            unread: Unread {
+                counted_upto: last_seq,
+                counted: 0,
+                above: Vec::new(),
+                is_unsure: false,
+            },
         })
     }
 
@@ -93,6 +98,7 @@ impl Conversation {
         record.read_told = record.read_told.max(view.read);
         record.unread.counted_upto = view.last_seq;
         record.unread.counted = view.unread;
+        record.unread.is_unsure = false;
         record.unread.above.retain(|seq| *seq > view.last_seq);
         if record.read <= view.read {
             record.read = view.read;

@@ -39,9 +39,9 @@ impl Engine {
             let ok = SendOk { conv, seq, ts: msg.ts, copies, of, dup };
             place.outbox.confirm(txn, ok, &mut self.effects);
         }
+        let mut count = Count::Known;
         let conversation = place.conversations.entry(conv).or_insert_with(|| {
-            let count = if seq == Seq(1) { Count::Known } else { Count::Unsure };
-            place.listing.note(conv, count);
+            count = if seq == Seq(1) { Count::Known } else { Count::Unsure };
             Conversation::unlisted(conv, msg.with.clone(), seq)
         });
         let is_renamed = conversation.record.with != msg.with;
@@ -50,6 +50,7 @@ impl Engine {
         if is_renamed {
             place.touch(conv);
         }
+        place.note(conv, count);
         self.message_in_order(
             conv,
             MessageView {
@@ -100,14 +101,10 @@ impl Engine {
         let with_myself =
             with.is_some_and(|with| crate::protocol::fold_name(with) == place.key.user);
         let upto = mark.upto.min(conversation.record.last_seq);
-        if upto < mark.upto {
-            // It concerns messages that are still to come: the server's list will say.
-            place.listing.note(mark.conv, Count::Unsure);
-        }
+        let mut count = Count::Known;
         if is_mine && is_read {
             conversation.record.read_told = conversation.record.read_told.max(upto);
-            let count = conversation.read_upto(upto);
-            place.listing.note(mark.conv, count);
+            count = conversation.read_upto(upto);
         } else if is_mine {
             let told = &mut conversation.record.delivered_told;
             *told = (*told).max(upto);
@@ -117,6 +114,9 @@ impl Engine {
         } else if !is_mine || with_myself {
             conversation.peer_delivered(upto);
         }
+        // A mark on messages that are still to come: the server's list will say.
+        let is_ahead = upto < mark.upto;
+        place.note(mark.conv, if is_ahead { Count::Unsure } else { count });
         place.touch(mark.conv);
     }
 
@@ -133,7 +133,7 @@ impl Engine {
         let Some(place) = &mut self.place else { return };
         let Some(conversation) = place.conversations.get_mut(&conv) else { return };
         let count = conversation.deleted(seq);
-        place.listing.note(conv, count);
+        place.note(conv, count);
         place.touch(conv);
         self.effects.write(Write::Deleted(conv, seq));
         self.effects.update(Update::Deleted(conv, seq));

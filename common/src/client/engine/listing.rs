@@ -4,7 +4,7 @@
 //! wanted the stored cursor stays where it is, so a walk that is cut off is taken again.
 
 use std::collections::BTreeSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::asks::{LATER, SOON};
 use super::conversation::{Conversation, Count};
@@ -17,12 +17,18 @@ use crate::protocol::{
     ConversationView, Conversations, ConversationsOk, ErrorReply, Request, Retry,
 };
 
+/// Between two walks: a server whose list never settles what is unsure is not asked in a circle.
+const PAUSE: Duration = Duration::from_secs(1);
+
 #[derive(Debug, Default)]
 pub(super) struct Listing {
     /// Every conversation is wanted.
     all: bool,
     /// Conversations of which something is known only to the server.
     unsure: BTreeSet<ConversationId>,
+    /// Those that the present walk is for. What comes to be unsure meanwhile may be on a page that was
+    /// read before: it is for the next walk.
+    asked: BTreeSet<ConversationId>,
     /// The last conversation of the page before.
     after: Option<ConversationId>,
     under_way: bool,
@@ -42,7 +48,7 @@ impl Listing {
     }
 
     pub(super) fn is_wanted(&self) -> bool {
-        self.all || !self.unsure.is_empty()
+        self.all || !self.unsure.is_empty() || !self.asked.is_empty()
     }
 
     /// Whether all conversations have just come to be known; once.
@@ -50,13 +56,13 @@ impl Listing {
         std::mem::take(&mut self.has_news)
     }
 
-    pub(super) fn note(&mut self, conv: ConversationId, count: Count) {
-        if count == Count::Unsure {
-            self.unsure.insert(conv);
-        }
+    /// Only the server knows something of this conversation.
+    pub(super) fn unsure(&mut self, conv: ConversationId) {
+        self.unsure.insert(conv);
     }
 
     pub(super) fn link_lost(&mut self) {
+        self.unsure.append(&mut self.asked);
         self.after = None;
         self.under_way = false;
         self.not_before = None;
@@ -69,12 +75,17 @@ impl Engine {
         let Some(place) = &mut self.place else { return };
         let listing = &mut place.listing;
         let is_due = listing.not_before.is_none_or(|due| due <= now);
-        // Where the server does not know yet what the person has read, its count would be another one.
-        let is_told = |conv: &ConversationId| {
-            place.conversations.get(conv).is_none_or(|c| c.record.read <= c.record.read_told)
-        };
-        let wanted = listing.all || listing.unsure.iter().any(is_told);
-        if listing.under_way || !wanted || !is_due || !self.has_room() {
+        if listing.under_way || !is_due {
+            return;
+        }
+        if listing.after.is_none() {
+            // Where the server does not know yet what the person has read, its count would be another one.
+            let is_told = |conv: &ConversationId| {
+                place.conversations.get(conv).is_none_or(|c| c.record.read <= c.record.read_told)
+            };
+            listing.asked.extend(listing.unsure.extract_if(.., is_told));
+        }
+        if (!listing.all && listing.asked.is_empty()) || !self.has_room() {
             return;
         }
         let Some(place) = &mut self.place else { return };
@@ -85,30 +96,29 @@ impl Engine {
     }
 
     pub(super) fn listing_answered(&mut self, page: &ConversationsOk) -> Result<(), Nonsense> {
+        let now = self.instant();
         let Some(place) = &mut self.place else { return Ok(()) };
         place.listing.under_way = false;
         for view in &page.conversations {
             if view.read > view.last_seq || view.last_seq.0 >= u64::MAX / 2 {
                 return Err(Nonsense::new("a conversation with marks beyond its messages"));
             }
-            place.listing.unsure.remove(&view.conv);
+            place.listing.asked.remove(&view.conv);
             let count = place.conversation_listed(view);
-            place.listing.note(view.conv, count);
+            place.note(view.conv, count);
         }
         let last = page.conversations.last().map(|view| view.conv);
         let listing = &mut place.listing;
         let goes_on = page.more && last.is_some() && last != listing.after;
-        if goes_on && (listing.all || !listing.unsure.is_empty()) {
+        if goes_on && (listing.all || !listing.asked.is_empty()) {
             listing.after = last;
             return Ok(());
         }
         listing.after = None;
         listing.has_news |= std::mem::take(&mut listing.all);
-        // What was walked past and not seen is no conversation of ours; what waits for a mark stays.
-        let conversations = &place.conversations;
-        place.listing.unsure.retain(|conv| {
-            conversations.get(conv).is_some_and(|c| c.record.read > c.record.read_told)
-        });
+        // What was walked past and not seen is no conversation of ours.
+        listing.asked.clear();
+        listing.not_before = Some(now + PAUSE);
         Ok(())
     }
 
@@ -116,7 +126,7 @@ impl Engine {
         let now = self.instant();
         let Some(place) = &mut self.place else { return };
         place.listing.under_way = false;
-        let wait = error.after_ms.map(std::time::Duration::from_millis);
+        let wait = error.after_ms.map(Duration::from_millis);
         match error.retry {
             Retry::Auth => self.session_ended(SignedOut::Ended),
             Retry::Elsewhere => {
@@ -133,6 +143,17 @@ impl Engine {
 }
 
 impl Place {
+    /// Notes, over a restart too, what has become of a conversation's count.
+    pub(super) fn note(&mut self, conv: ConversationId, count: Count) {
+        if let Some(conversation) = self.conversations.get_mut(&conv)
+            && count == Count::Unsure
+        {
+            conversation.record.unread.is_unsure = true;
+            self.listing.unsure(conv);
+            self.touch(conv);
+        }
+    }
+
     fn conversation_listed(&mut self, view: &ConversationView) -> Count {
         let own = self.is_me(view.last.from.as_deref());
         let conversation = self

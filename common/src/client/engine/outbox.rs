@@ -121,6 +121,13 @@ impl Outbox {
         into.queue.make_contiguous().sort_unstable();
     }
 
+    /// Whether messages to names wait beside messages into conversations. As long as the conversations are
+    /// not all known, a name may be one of them, and neither may overtake the other.
+    pub(super) fn has_names_and_conversations(&self) -> bool {
+        let is_name = |lane: &Target| matches!(lane, Target::User(_));
+        self.lanes.keys().any(is_name) && !self.lanes.keys().all(is_name)
+    }
+
     /// The oldest item of each lane that may go on the wire now, at most `room`. What was on the wire
     /// without an answer for too long is set aside instead, for the person to decide.
     pub(super) fn take_due(&mut self, now: Instant, wall_ms: u64, room: usize) -> Vec<Txn> {

@@ -79,6 +79,9 @@ impl Place {
         for record in account.conversations {
             effects.update(Update::Conversation(record.clone()));
             let (conv, with) = (record.conv, record.with.clone());
+            if record.unread.is_unsure {
+                place.listing.unsure(conv);
+            }
             let conversation = Conversation::new(record);
             if conversation.has_marks_to_tell() {
                 place.marks_due.insert(conv);
@@ -143,10 +146,8 @@ impl Place {
         self.repairs.clear();
         self.fetches.retain(|fetch| !matches!(fetch, Fetch::Repair { .. }));
         self.seen = self.cursor;
-        for conv in &self.marks_due {
-            if let Some(conversation) = self.conversations.get_mut(conv) {
-                conversation.marks_lost();
-            }
+        for conversation in self.conversations.values_mut() {
+            conversation.marks_lost();
         }
     }
 

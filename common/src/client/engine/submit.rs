@@ -54,7 +54,11 @@ impl Engine {
             _ => 0,
         };
         let Some(place) = &mut self.place else { return };
-        let due = if room > 0 { place.outbox.take_due(now, wall_ms, room) } else { Vec::new() };
+        let is_blind = place.listing.is_new() && place.outbox.has_names_and_conversations();
+        let due = match room {
+            1.. if !is_blind => place.outbox.take_due(now, wall_ms, room),
+            _ => Vec::new(),
+        };
         place.outbox.save(&mut self.effects);
         for txn in due {
             let item = self.place.as_mut().and_then(|place| place.outbox.item(txn));
@@ -119,7 +123,14 @@ impl Engine {
             Target::Conversation(_) => None,
         };
         place.name_known(ok.conv, with.as_deref());
-        let known = place.conversations.get_mut(&ok.conv);
+        if !place.listing.is_new() && !place.conversations.contains_key(&ok.conv) {
+            // It was made after the cursor, so its events follow from the first message on. It is stored
+            // now, with the items that go into it, so that a restart knows whose it is.
+            let new = Conversation::unlisted(ok.conv, with, Seq(1));
+            place.conversations.insert(ok.conv, new);
+            place.touch(ok.conv);
+        }
+        let known = place.conversations.get(&ok.conv);
         let last_seq = known.map_or(Seq(0), |conversation| conversation.record.last_seq);
         if ok.seq <= last_seq {
             return self.copies_known(ok);
@@ -133,12 +144,10 @@ impl Engine {
             deleted: false,
         };
         let record = MessageRecord { view, own: true, copies: ok.copies, of: ok.of };
-        if ok.seq.0 == last_seq.0 + 1 {
-            place
-                .conversations
-                .entry(ok.conv)
-                .or_insert_with(|| Conversation::unlisted(ok.conv, with, ok.seq))
-                .message(&record);
+        if let Some(conversation) = place.conversations.get_mut(&ok.conv)
+            && ok.seq.0 == last_seq.0 + 1
+        {
+            conversation.message(&record);
             place.touch(ok.conv);
         }
         place.acknowledged.insert((ok.conv, ok.seq));
