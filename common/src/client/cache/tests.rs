@@ -47,7 +47,7 @@ fn conversation(conv: ConversationId) -> ConversationRecord {
         delivered_told: Seq(3),
         peer_read: Seq(2),
         peer_delivered: Seq(2),
-        unread: Unread { counted_upto: Seq(2), counted: 1, above: vec![Seq(3)] },
+        unread: Unread { counted_upto: Seq(2), counted: 1, above: vec![Seq(3)], is_unsure: false },
     }
 }
 
