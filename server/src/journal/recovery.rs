@@ -83,6 +83,11 @@ impl<D: Disk> Journal<D> {
             journal.replay(header, &bytes)?;
         }
         journal.cut_torn_tail()?;
+        // What was read may be in the system's memory alone: the process died between a write, or a
+        // change of names, and its sync. From here on it counts, so power must not take it back.
+        let name = segments::name(journal.current().header.number);
+        journal.disk.sync(&name)?;
+        journal.disk.sync_names()?;
         Ok(journal)
     }
 
@@ -120,7 +125,6 @@ impl<D: Disk> Journal<D> {
         };
         log::warn!("unfinished batch cut off file={name} offset={tail} bytes={}", last + 1);
         self.disk.write_at(&name, self.offset, &vec![0; last + 1])?;
-        self.disk.sync(&name)?;
         Ok(())
     }
 }

@@ -339,3 +339,27 @@ proptest! {
         fuzz_recovery(&bytes);
     }
 }
+
+/// The process dies at each operation of a workload, the machine goes on; a new life reads what the
+/// system still has in memory, and acts on it. Then power fails.
+#[test]
+fn what_a_new_life_has_read_survives_a_loss_of_power_although_the_former_did_not_sync_it() {
+    for crash_at in 0..60 {
+        for seed in 0..4 {
+            let disk = SimDisk::new(seed);
+            let mut journal = create(&disk);
+            let crash_at = Some(disk.operations() + crash_at);
+            disk.set_faults(Faults { crash_at, ..Faults::default() });
+            for index in 1..=8 {
+                if journal.append(&batch(1, 0, vec![entry(index, 1, &"x".repeat(300))])).is_err() {
+                    break;
+                }
+            }
+            disk.set_faults(Faults::default());
+            let read = all(&mut Journal::open(disk.clone(), SMALL).unwrap());
+            disk.crash();
+            let kept = all(&mut Journal::open(disk, SMALL).unwrap());
+            assert_eq!(kept, read, "died at {crash_at:?}, seed {seed}");
+        }
+    }
+}
