@@ -37,7 +37,7 @@ struct Person {
 
 impl Person {
     fn start(home: &Path, server: &Server) -> Person {
-        let (cache, stored) = Cache::open(home).unwrap();
+        let (cache, stored) = Cache::open(home).expect("a folder for the store");
         let settings = Settings {
             client: "test/1".to_owned(),
             device: "test".to_owned(),
@@ -50,7 +50,7 @@ impl Person {
             stored,
             encryption: Encryption::Tls,
         };
-        let (handle, happened) = driver::spawn(vec![member], Box::new(|| {})).unwrap();
+        let (handle, happened) = driver::spawn(vec![member], Box::new(|| {})).expect("a thread");
         Person {
             handle: Some(handle),
             happened,
@@ -64,7 +64,7 @@ impl Person {
     fn ask(&mut self, command: Command) -> CommandId {
         self.next += 1;
         let id = CommandId(self.next);
-        self.handle.as_ref().unwrap().command(ME, id, command);
+        self.handle.as_ref().expect("it runs").command(ME, id, command);
         id
     }
 
@@ -87,7 +87,7 @@ impl Person {
 
     fn answer(&mut self, id: CommandId) -> Result<Answer, Failure> {
         self.until("an answer", |person| person.answers.iter().any(|(of, _)| *of == id));
-        let at = self.answers.iter().position(|(of, _)| *of == id).unwrap();
+        let at = self.answers.iter().position(|(of, _)| *of == id).expect("it is there");
         self.answers.remove(at).1
     }
 

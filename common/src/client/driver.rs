@@ -44,6 +44,7 @@ pub struct EngineId(pub usize);
 
 /// What comes out of the thread.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "nearly every happening is an update")]
 pub enum Happening {
     /// Something happened to a person's chat.
     Update(EngineId, Update),
