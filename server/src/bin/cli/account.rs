@@ -1,7 +1,7 @@
 //! Accounts: register, login, logout, passwd, delete-account.
 //!
-//! Owns: the words with the person. Driven by: `main` and `chat`. Invariant: a password is in memory
-//! only, and no longer than the command.
+//! Owns: the words with the person. Driven by: `main` and `chat`. Invariant: a password is in
+//! memory only, and no longer than the command.
 
 use std::io::IsTerminal as _;
 

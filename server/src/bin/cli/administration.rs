@@ -1,7 +1,7 @@
 //! What the administrator does: through the socket of the server on this machine, or its program.
 //!
-//! Owns: the line to that socket. Driven by: `main`. Invariant: whoever may open the file may do all
-//! of this; the server keeps the rules and the audit log.
+//! Owns: the line to that socket. Driven by: `main`. Invariant: whoever may open the file may do
+//! all of this; the server keeps the rules and the audit log.
 
 use std::io::{self, BufRead as _, BufReader, IsTerminal as _, Write as _};
 use std::os::unix::fs::FileTypeExt as _;

@@ -1,9 +1,9 @@
 //! Which servers, and whether what they show is the cluster that the person means.
 //!
-//! Owns: the addresses out of options and settings, and the word on an identity. Driven by: `session`.
-//! Invariants: a first contact is accepted without a question only if it shows the fingerprint that
-//! was given or that follows from the cluster's own secret; without a terminal nobody is asked, and
-//! nothing is accepted.
+//! Owns: the addresses out of options and settings, and the word on an identity. Driven by:
+//! `session`. Invariants: a first contact is accepted without a question only if it shows the
+//! fingerprint that was given or that follows from the cluster's own secret; without a terminal
+//! nobody is asked, and nothing is accepted.
 
 #![expect(clippy::disallowed_methods, reason = "the rim: ENV_FILE is looked for here")]
 

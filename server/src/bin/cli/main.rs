@@ -8,6 +8,7 @@
 
 mod account;
 mod administration;
+mod chat;
 mod contact;
 mod messages;
 mod options;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
 
 fn run(options: &Options, output: &mut Output) -> Result<(), Problem> {
     match &options.command {
+        Command::Chat { user } => chat::chat(options, user.as_deref()),
         Command::Register { name } => account::sign_in(options, output, name, true),
         Command::Login { name } => account::sign_in(options, output, name, false),
         Command::Logout => account::logout(options, output),

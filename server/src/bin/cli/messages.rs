@@ -1,7 +1,7 @@
 //! People and messages, one question at a time: users, send, inbox, history.
 //!
-//! Owns: how they are shown, and paging. Driven by: `main`. Invariant: what is listed is what a server
-//! says now, not what is kept here.
+//! Owns: how they are shown, and paging. Driven by: `main`. Invariant: what is listed is what a
+//! server says now, not what is kept here.
 
 use std::io::Read as _;
 
@@ -100,8 +100,8 @@ pub(crate) fn send(
     }
 }
 
-/// A refused message waits for the person's word. This command's end is that word: the newest item is
-/// the one that it made.
+/// A refused message waits for the person's word. This command's end is that word: the newest item
+/// is the one that it made.
 fn discard_refused(session: &mut Session) {
     let newest = session.model.outbox().last();
     let refused = newest.filter(|item| matches!(item.state, OutboxState::Refused(_)));

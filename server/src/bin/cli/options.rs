@@ -32,7 +32,8 @@ pub(crate) struct Options {
     /// Where passwords are read from: the first line (passwd: old, then new). `-` is stdin.
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) password_file: Option<PathBuf>,
-    /// What the cluster must show at a first contact (`holdfast fingerprint` on a server's machine).
+    /// What the cluster must show at a first contact (`holdfast fingerprint` on a server's
+    /// machine).
     #[arg(long, global = true, value_name = "FP")]
     pub(crate) fingerprint: Option<Fingerprint>,
     /// What to do.
@@ -43,6 +44,11 @@ pub(crate) struct Options {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Chat: live messages while you type. Reads lines from a pipe where there is no terminal.
+    Chat {
+        /// With whom to begin.
+        user: Option<String>,
+    },
     /// Create an account and sign in to it.
     Register {
         /// Its name: 3 to 32 of a-z A-Z 0-9 _ . - beginning with a letter.

@@ -2,7 +2,8 @@
 //!
 //! Owns: stdout, colours, local times, and how texts of others are made harmless. Driven by: every
 //! command. Invariants: colours only on a terminal and without `NO_COLOR`; a control character of
-//! anybody's text never reaches the terminal; a closed stdout is an error like any other, not a panic.
+//! anybody's text never reaches the terminal; a closed stdout is an error like any other, not a
+//! panic.
 
 #![expect(clippy::disallowed_methods, reason = "the rim: NO_COLOR and TERM are asked here")]
 
@@ -57,6 +58,21 @@ impl Colours {
         };
         format!("\x1b[{code}m{text}\x1b[0m")
     }
+
+    /// Rows of cells as lines, each column as wide as its widest cell. The first row is a heading.
+    pub(crate) fn table(self, rows: &[Vec<String>]) -> Vec<String> {
+        let width = |column: usize| {
+            let cells = rows.iter().filter_map(|row| row.get(column));
+            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+        };
+        let line = |(number, row): (usize, &Vec<String>)| {
+            let cells = row.iter().enumerate();
+            let cells = cells.map(|(at, cell)| format!("{cell:fill$}  ", fill = width(at)));
+            let style = if number == 0 { Style::Dim } else { Style::Plain };
+            self.paint(style, cells.collect::<String>().trim_end())
+        };
+        rows.iter().enumerate().map(line).collect()
+    }
 }
 
 /// See the module's page.
@@ -96,25 +112,14 @@ impl Output {
         self.line(&text)
     }
 
-    /// Rows of cells, each column as wide as its widest cell, the last one as it is.
+    pub(crate) fn colours(&self) -> Colours {
+        self.colours
+    }
+
+    /// See [`Colours::table`].
     pub(crate) fn table(&mut self, rows: &[Vec<String>]) -> Result<(), Problem> {
-        let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-        let width = |column: usize| {
-            let cells = rows.iter().filter_map(|row| row.get(column));
-            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
-        };
-        let widths: Vec<usize> = (0..columns).map(width).collect();
-        for (number, row) in rows.iter().enumerate() {
-            let mut line = String::new();
-            for (at, cell) in row.iter().enumerate() {
-                let fill = if at + 1 == row.len() { 0 } else { widths[at] + 2 };
-                line += &format!("{cell:fill$}");
-            }
-            let style = if number == 0 { Style::Dim } else { Style::Plain };
-            let line = self.paint(style, line.trim_end());
-            self.line(&line)?;
-        }
-        Ok(())
+        let lines = self.colours.table(rows);
+        lines.iter().try_for_each(|line| self.line(line))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Why a command did not do what it was asked for: the sentence and the exit code.
 //!
-//! Owns: these. Driven by: every command, through `?`. Invariant: a sentence says what happened, what
-//! is safe, and what helps.
+//! Owns: these. Driven by: every command, through `?`. Invariant: a sentence says what happened,
+//! what is safe, and what helps.
 
 use std::fmt;
 use std::io;

@@ -1,8 +1,9 @@
-//! A client engine at work for one command: it is asked, and its updates are taken until it answers.
+//! A client engine at work for one command: it is asked, and its updates are taken until it
+//! answers.
 //!
-//! Owns: the driver's handle, the model, and answers that nobody has taken. Driven by: the commands.
-//! Invariants: updates reach the model in their order; every wait ends, by an answer or by
-//! [`PATIENCE`]; a question about an identity is decided before anything else goes on.
+//! Owns: the driver's handle, the model, and answers that nobody has taken. Driven by: the
+//! commands. Invariants: updates reach the model in their order; every wait ends, by an answer or
+//! by [`PATIENCE`]; a question about an identity is decided before anything else goes on.
 
 #![expect(clippy::disallowed_methods, reason = "the rim: waits, and asks for HOLDFAST_HOME")]
 
@@ -159,7 +160,8 @@ impl Session {
         Ok(self.answer(id).unwrap_or(Err(Failure::NoServer(Vec::new()))))
     }
 
-    /// Asks and waits; once more where the person's word on a changed identity stopped the first try.
+    /// Asks and waits; once more where the person's word on a changed identity stopped the first
+    /// try.
     pub(crate) fn call_again_if_accepted(
         &mut self,
         command: Command,

@@ -15,7 +15,7 @@ use holdfast_common::protocol::{Reply, Role, ServerState, Status};
 
 use super::contact::{self, Contact};
 use super::options::Options;
-use super::output::{Output, Style, safe_line, tell};
+use super::output::{Colours, Output, Style, safe_line, tell};
 use super::problem::Problem;
 use super::session::{PATIENCE, Session, home_folder};
 
@@ -67,6 +67,12 @@ fn show(output: &mut Output, status: &Status) -> Result<(), Problem> {
     if output.is_json() {
         return output.json(status);
     }
+    let lines = describe(output.colours(), status);
+    lines.iter().try_for_each(|line| output.line(line))
+}
+
+/// The cluster in words.
+pub(crate) fn describe(colours: Colours, status: &Status) -> Vec<String> {
     let copies = match status.in_sync {
         1 => "one copy".to_owned(),
         count => format!("{count} copies"),
@@ -76,27 +82,25 @@ fn show(output: &mut Output, status: &Status) -> Result<(), Problem> {
         (true, false) => (Style::Warn, "serving, degraded"),
         (false, _) => (Style::Bad, "not serving"),
     };
-    let word = output.paint(style, word);
+    let word = colours.paint(style, word);
     let sync = format!("{} of {} servers in sync", status.in_sync, status.of);
-    output.line(&format!("{word}: {sync}, each new message has {copies}"))?;
-    if let Some(waiting) = &status.waiting {
-        output.line(&format!("waiting: {}", safe_line(waiting)))?;
-    }
+    let mut lines = vec![format!("{word}: {sync}, each new message has {copies}")];
+    lines.extend(status.waiting.iter().map(|why| format!("waiting: {}", safe_line(why))));
     let mut rows = vec![["server", "address", "state", "lag"].map(str::to_owned).to_vec()];
     for server in &status.servers {
         let lag = server.lag.map_or("-".to_owned(), |lag| lag.to_string());
         let addr = safe_line(&server.addr);
         rows.push(vec![server.server.to_string(), addr, state(server.state).to_owned(), lag]);
     }
-    output.table(&rows)?;
+    lines.extend(colours.table(&rows));
     let role = match status.role {
         Role::Primary => "primary",
         Role::Backup => "backup",
         Role::Joining => "joining",
     };
     let by = format!("as server {} ({role}) sees it, ballot {}", status.server, status.ballot);
-    let by = output.paint(Style::Dim, &safe_line(&by));
-    output.line(&by)
+    lines.push(colours.paint(Style::Dim, &safe_line(&by)));
+    lines
 }
 
 fn state(state: ServerState) -> &'static str {
