@@ -1,6 +1,7 @@
-//! Clients on a network that does what networks do: closes, refuses, delays, reorders answers, and kills the
-//! clients in the middle of a turn. After it heals, every message is where it was sent, once and in order;
-//! every client knows everything; and at no moment was anybody told what was not so.
+//! Clients on a network that does what networks do: closes, refuses, delays, reorders answers, and
+//! kills the clients in the middle of a turn. After it heals, every message is where it was sent,
+//! once and in order; every client knows everything; and at no moment was anybody told what was not
+//! so.
 
 #![expect(
     clippy::unwrap_used,
@@ -376,7 +377,8 @@ impl World {
                 let stored = client.store.messages(*conv);
                 let stored: Vec<_> = stored.iter().map(|m| (m.view.seq, &m.view.text)).collect();
                 let sent: Vec<_> = real.messages.iter().map(|m| (m.seq, &m.text)).collect();
-                // A client that was killed before its first list was whole has only what came later.
+                // A client that was killed before its first list was whole has only what came
+                // later.
                 assert!(sent.ends_with(&stored), "{me} misses something of {conv}: {stored:?}");
                 let timeline = client.model.timeline(*conv).unwrap();
                 let shown: Vec<_> =

@@ -1,9 +1,10 @@
 //! Golden transcripts of the client engine, one subject each: `scripts/*.txt`.
 //!
-//! A line `> words` is an input; the lines under it, up to the next empty one, are what the engine wants
-//! done and tells, in order. Inputs that follow each other directly are one turn. `BLESS=1 cargo test -p
-//! holdfast-common --test scripts` writes what the engine does now: read the difference before keeping it.
-//! The words are in `script/words.rs`; txns are shown as t1, t2, … in the order in which they appear.
+//! A line `> words` is an input; the lines under it, up to the next empty one, are what the engine
+//! wants done and tells, in order. Inputs that follow each other directly are one turn. `BLESS=1
+//! cargo test -p holdfast-common --test scripts` writes what the engine does now: read the
+//! difference before keeping it. The words are in `script/words.rs`; txns are shown as t1, t2, … in
+//! the order in which they appear.
 
 #![expect(
     clippy::unwrap_used,

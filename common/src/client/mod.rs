@@ -1,16 +1,19 @@
-//! The client as a pure machine, and its vocabulary: what a person wants ([`Command`]), what happened
-//! ([`Update`]), what comes in from the world ([`Input`]) and what is to be done in it ([`Effect`]).
+//! The client as a pure machine, and its vocabulary: what a person wants ([`Command`]), what
+//! happened ([`Update`]), what comes in from the world ([`Input`]) and what is to be done in it
+//! ([`Effect`]).
 //!
-//! Owns: nothing but these words. Driven by: every client: the terminal, the window, the load generator and
-//! the simulator. `engine` turns commands and lines into effects and updates, `model` turns updates into
-//! what a person sees; `driver` and `cache` are the rim around them.
+//! Owns: nothing but these words. Driven by: every client: the terminal, the window, the load
+//! generator and the simulator. `engine` turns commands and lines into effects and updates, `model`
+//! turns updates into what a person sees; `driver` and `cache` are the rim around them.
 //!
-//! The contract of the doors: feed a turn's inputs by `handle`, then drain `next_effect` to the end, and
-//! execute strictly in order. `Store` returns only when it is durable, and that is what puts the outbox
-//! before the wire: its `Send` stands behind it. `Load` is answered by [`Input::Loaded`] before any other
-//! input is handed in. Then wait until `deadline` at most, and hand in [`Input::Timer`].
+//! The contract of the doors: feed a turn's inputs by `handle`, then drain `next_effect` to the
+//! end, and execute strictly in order. `Store` returns only when it is durable, and that is what
+//! puts the outbox before the wire: its `Send` stands behind it. `Load` is answered by
+//! [`Input::Loaded`] before any other input is handed in. Then wait until `deadline` at most, and
+//! hand in [`Input::Timer`].
 //!
-//! Does not: read a clock, open a socket or a file, draw a random number but from the seed it was given.
+//! Does not: read a clock, open a socket or a file, draw a random number but from the seed it was
+//! given.
 
 pub mod cache;
 pub mod driver;
@@ -31,8 +34,8 @@ pub use memory::MemoryStore;
 pub use model::Model;
 pub use stored::*;
 
-/// The moment of a turn: the monotonic clock for durations, the wall clock for labels and for noticing
-/// that the machine slept.
+/// The moment of a turn: the monotonic clock for durations, the wall clock for labels and for
+/// noticing that the machine slept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Now {
     /// Never goes back.
@@ -48,10 +51,11 @@ pub struct Settings {
     pub client: String,
     /// What the person calls this device.
     pub device: String,
-    /// The addresses that the person or `.env` named, `host:port`. Others are learned from the servers.
+    /// The addresses that the person or `.env` named, `host:port`. Others are learned from the
+    /// servers.
     pub servers: Vec<String>,
-    /// Whether a first contact that shows a cluster's own identity is pinned without asking (the load
-    /// generator, tests). People are asked.
+    /// Whether a first contact that shows a cluster's own identity is pinned without asking (the
+    /// load generator, tests). People are asked.
     pub trusts_first_use: bool,
 }
 
@@ -214,8 +218,8 @@ pub enum Command {
         /// Every message up to this number.
         upto: Seq,
     },
-    /// Show a conversation: its newest messages come as [`Update::Opened`], from the store at once and from
-    /// a server where the store has less.
+    /// Show a conversation: its newest messages come as [`Update::Opened`], from the store at once
+    /// and from a server where the store has less.
     Open(ConversationId),
     /// Load older messages of a conversation: they come as [`Update::Older`].
     LoadOlder {
@@ -263,7 +267,8 @@ pub enum Question {
     Status,
 }
 
-/// What happened. Those who draw feed each to `Model::apply`; a terminal program may look at them itself.
+/// What happened. Those who draw feed each to `Model::apply`; a terminal program may look at them
+/// itself.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Update {
     /// The connection's state has changed.

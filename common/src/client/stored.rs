@@ -1,13 +1,15 @@
 //! What a client keeps on its own disk, as plain records.
 //!
-//! Owns: the shape of what is stored ([`Stored`]), of each change to it ([`Write`]) and of what is read
-//! back while running ([`Load`], [`Loaded`]). Driven by: the engine (it decides what is written) and the
-//! cache (it writes and reads). Invariants: a list of [`Write`]s is one transaction; what an account
-//! keeps belongs to one cluster and is never shown to another. Does not: hold a password, ever.
+//! Owns: the shape of what is stored ([`Stored`]), of each change to it ([`Write`]) and of what is
+//! read back while running ([`Load`], [`Loaded`]). Driven by: the engine (it decides what is
+//! written) and the cache (it writes and reads). Invariants: a list of [`Write`]s is one
+//! transaction; what an account keeps belongs to one cluster and is never shown to another. Does
+//! not: hold a password, ever.
 //!
 //! There are two places. *Home* is the machine's: the clusters ever met, with their identities and
-//! servers, and who signed in last. An *account's place* is one for each (cluster, account). Writes for an
-//! account go to the place that was loaded last; each variant below says which it belongs to.
+//! servers, and who signed in last. An *account's place* is one for each (cluster, account). Writes
+//! for an account go to the place that was loaded last; each variant below says which it belongs
+//! to.
 
 use serde::{Deserialize, Serialize};
 
@@ -140,8 +142,8 @@ pub struct ConversationRecord {
     pub unread: Unread,
 }
 
-/// Which messages of others above `read` are not deleted: the server's count up to a number, and every
-/// one above it by its number.
+/// Which messages of others above `read` are not deleted: the server's count up to a number, and
+/// every one above it by its number.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Unread {
     /// Up to where the server has counted.
@@ -231,8 +233,8 @@ pub enum OutboxState {
     },
     /// Refused, and why; the person retries or discards it.
     Refused(ErrorReply),
-    /// Without an answer for 29 days: repeated only when the person says so, because the servers forget
-    /// answers after 30.
+    /// Without an answer for 29 days: repeated only when the person says so, because the servers
+    /// forget answers after 30.
     Stale,
 }
 
@@ -289,7 +291,8 @@ pub enum Write {
     },
     /// Account: that message, if it is here, becomes a tombstone: no text, `deleted`.
     Deleted(ConversationId, Seq),
-    /// Account: the other is gone: every message here that is not `own` becomes a tombstone from nobody.
+    /// Account: the other is gone: every message here that is not `own` becomes a tombstone from
+    /// nobody.
     PeerGone(ConversationId),
     /// Account: all conversations, messages and the cursor are dropped; drafts and outbox stay.
     CacheDropped,

@@ -1,7 +1,7 @@
 //! A cluster in a few lines: what a client must be able to rely on, and nothing else.
 //!
-//! One state behind any number of servers, so every server is always up to date. It keeps messages, marks,
-//! txns and each account's events; the network around it does the harm.
+//! One state behind any number of servers, so every server is always up to date. It keeps messages,
+//! marks, txns and each account's events; the network around it does the harm.
 
 use std::collections::BTreeMap;
 
@@ -73,7 +73,8 @@ impl Cluster {
         Cursor { generation: 1, index: self.index }
     }
 
-    /// The answer to a request of `me` (a sign-in names its own), and for a sign-in where events begin.
+    /// The answer to a request of `me` (a sign-in names its own), and for a sign-in where events
+    /// begin.
     pub(crate) fn ask(&mut self, me: &str, request: Request) -> Result<Reply, ErrorReply> {
         Ok(match request {
             Request::Login(login) => Reply::Login(SignedInOk {

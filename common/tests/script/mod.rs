@@ -60,8 +60,8 @@ impl World {
         self.engine.as_mut().expect("the script begins with start").handle(input, now);
     }
 
-    /// Signed in as alice at the first of the servers, over connection 1, with what `c1` with bob shows; the
-    /// next request has id 4.
+    /// Signed in as alice at the first of the servers, over connection 1, with what `c1` with bob
+    /// shows; the next request has id 4.
     fn make_ready(&mut self, servers: &str) {
         let listed = r#"{"conversations":[{"conv":"c1","with":"bob","last_seq":7,"read":5,"#
             .to_owned()

@@ -14,9 +14,10 @@ use holdfast_common::protocol::{
 use super::World;
 
 impl World {
-    /// `start s1:1 s2:1` · `ready s1:1 s2:1` · `restart` · `wait MS` · `jump-wall MS` · `opened N [plain|ordinary|cluster XX]` ·
-    /// `hello N [key=value]` · `line N JSON` · `ok N ID JSON` · `err N ID CODE [AFTER_MS]` · `ev N CUR NAME
-    /// JSON` · `closed N [changed XX|REASON]` · everything else is a command.
+    /// `start s1:1 s2:1` · `ready s1:1 s2:1` · `restart` · `wait MS` · `jump-wall MS` · `opened N
+    /// [plain|ordinary|cluster XX]` · `hello N [key=value]` · `line N JSON` · `ok N ID JSON` · `err
+    /// N ID CODE [AFTER_MS]` · `ev N CUR NAME JSON` · `closed N [changed XX|REASON]` · everything
+    /// else is a command.
     pub(crate) fn input(&mut self, words: &str) {
         let (word, rest) = words.split_once(' ').unwrap_or((words, ""));
         let (first, tail) = rest.split_once(' ').unwrap_or((rest, ""));
@@ -98,7 +99,11 @@ impl World {
             "passwd" => Command::Passwd { old: secret(first), new: secret(tail) },
             "revoke-others" => Command::Revoke(RevokeTarget::Others),
             "delete-account" => Command::DeleteAccount { pass: secret(first) },
-            "send" => Command::Send { to: target(first), text: tail.to_owned() },
+            "send" => {
+                // Texts of a repository end with no white space.
+                let text = tail.replace("<blank>", " ");
+                Command::Send { to: target(first), text }
+            }
             "draft" => Command::SaveDraft { to: target(first), text: tail.to_owned() },
             "keep" => Command::KeepInterface { key: first.to_owned(), value: tail.to_owned() },
             "edit" => {
@@ -170,13 +175,20 @@ fn hello(words: &str, servers: &[String]) -> String {
             format!(r#"{{"server":{number},"addr":"{address}","state":"in_sync","lag":0}}"#)
         })
         .collect();
-    format!(
-        r#"{{"id":1,"ok":{{"proto":1,"cluster":"{}","limits":{{"line":65536,"text":16384,"pipeline":{}}},"ping_s":15,"server":{},"role":"backup","primary":1,"ballot":"1.1.1","in_sync":{},"of":3,"writable":{},"servers":[{}]}}}}"#,
-        value("cluster", "aa"),
-        value("pipeline", "64"),
-        value("server", "1"),
+    let of_the_cluster = format!(
+        r#""in_sync":{},"of":3,"writable":{},"servers":[{}]"#,
         value("in_sync", "3"),
         value("writable", "true"),
-        servers.join(","),
+        servers.join(",")
+    );
+    format!(
+        r#"{{"id":1,"ok":{{"proto":1,"cluster":"{}","limits":{{"line":65536,"text":16384,{}}},{}}}}}"#,
+        value("cluster", "aa"),
+        format_args!(r#""pipeline":{}"#, value("pipeline", "64")),
+        format_args!(
+            r#""ping_s":15,"server":{},"role":"backup","primary":1,"ballot":"1.1.1",{}"#,
+            value("server", "1"),
+            of_the_cluster
+        ),
     )
 }

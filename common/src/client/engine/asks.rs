@@ -1,9 +1,9 @@
-//! What a command asks of a server and what is not kept over a restart: questions, and the writes that
-//! concern the account itself.
+//! What a command asks of a server and what is not kept over a restart: questions, and the writes
+//! that concern the account itself.
 //!
-//! Owns: how often each was tried. Driven by: `commands`, `pump` and `reply`. Invariant: each is answered
-//! once, by a reply or by a failure; while no server answers at all they fail at the end of a round of
-//! dialling, because whoever asked waits for it.
+//! Owns: how often each was tried. Driven by: `commands`, `pump` and `reply`. Invariant: each is
+//! answered once, by a reply or by a failure; while no server answers at all they fail at the end
+//! of a round of dialling, because whoever asked waits for it.
 
 use std::time::{Duration, Instant};
 
@@ -95,8 +95,8 @@ impl Ask {
 }
 
 impl Engine {
-    /// Takes a command's question. Where no server has answered for a whole round, and the next one is not
-    /// under way, whoever asked is told at once.
+    /// Takes a command's question. Where no server has answered for a whole round, and the next one
+    /// is not under way, whoever asked is told at once.
     pub(super) fn ask(&mut self, command: CommandId, what: Asked) {
         let ask = Ask::new(command, what);
         if ask.needs_session() && !self.is_signed_in() {
@@ -195,7 +195,8 @@ impl Engine {
         self.answer(ask.command, Err(Failure::Refused(error)));
     }
 
-    /// Whether an account's deletion was sent and not answered: a session that ended means it is done.
+    /// Whether an account's deletion was sent and not answered: a session that ended means it is
+    /// done.
     pub(super) fn take_deletion_under_way(&mut self) -> Option<CommandId> {
         let is_deletion =
             |ask: &Ask| matches!(ask.what, Asked::DeleteAccount { .. }) && ask.sent > 0;

@@ -1,7 +1,7 @@
 //! What a person wants, each to the part that does it.
 //!
-//! Owns: nothing. Driven by: [`Engine::handle`]. Invariant: every command is answered once, now or when its
-//! outcome is known.
+//! Owns: nothing. Driven by: [`Engine::handle`]. Invariant: every command is answered once, now or
+//! when its outcome is known.
 
 use super::Engine;
 use super::asks::Asked;

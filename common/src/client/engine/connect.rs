@@ -1,8 +1,9 @@
 //! Which server: dialling all at once, and staying with one.
 //!
-//! Owns: the dials under way, the link that won, the backoff, and the state that is told. Driven by:
-//! the engine's doors. Invariants: at most one link; exactly one connection state at a time; no dial while
-//! a person must decide about an identity. Does not: speak on the link (`link`, `hello`).
+//! Owns: the dials under way, the link that won, the backoff, and the state that is told. Driven
+//! by: the engine's doors. Invariants: at most one link; exactly one connection state at a time; no
+//! dial while a person must decide about an identity. Does not: speak on the link (`link`,
+//! `hello`).
 
 use std::time::{Duration, Instant};
 
@@ -21,8 +22,9 @@ const BACKOFF_MIN: Duration = Duration::from_millis(250);
 const BACKOFF_MAX: Duration = Duration::from_secs(8);
 /// A link that held this long forgives the failures before it.
 const HEALTH: Duration = Duration::from_secs(30);
-/// After a link that held this long the loss is news, and all servers are dialled at once; after a shorter
-/// one the backoff holds, so that a server that accepts and hangs up is not dialled in a circle.
+/// After a link that held this long the loss is news, and all servers are dialled at once; after a
+/// shorter one the backoff holds, so that a server that accepts and hangs up is not dialled in a
+/// circle.
 const GOOD: Duration = Duration::from_secs(1);
 /// A server that has not said hello by then is not waited for.
 pub(super) const DIAL_PATIENCE: Duration = Duration::from_secs(5);

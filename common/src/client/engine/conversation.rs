@@ -1,8 +1,8 @@
 //! One conversation: its row in the list, and the rules by which marks and unread move.
 //!
 //! Owns: the record, and which marks are under way. Driven by: events, listings, histories and the
-//! person's marks. Invariants: marks only move forward; unread is what the server counted up to a number
-//! plus the messages above it, and where that can no longer be known exactly it says so.
+//! person's marks. Invariants: marks only move forward; unread is what the server counted up to a
+//! number plus the messages above it, and where that can no longer be known exactly it says so.
 
 use std::time::Instant;
 

@@ -1,10 +1,10 @@
 //! The queue of effects.
 //!
-//! Owns: what is to be done and has not been taken. Driven by: every part of the engine. Invariants:
-//! effects leave in the order in which they were asked for, with one exception that saves syncs: a write
-//! joins the transaction that already waits, so one turn of the driver costs one sync. That only makes
-//! it durable earlier than asked; writes among themselves keep their order, and none passes a `Load`,
-//! which may change the place that they go to.
+//! Owns: what is to be done and has not been taken. Driven by: every part of the engine.
+//! Invariants: effects leave in the order in which they were asked for, with one exception that
+//! saves syncs: a write joins the transaction that already waits, so one turn of the driver costs
+//! one sync. That only makes it durable earlier than asked; writes among themselves keep their
+//! order, and none passes a `Load`, which may change the place that they go to.
 
 use std::collections::VecDeque;
 

@@ -1,8 +1,9 @@
 //! Durable events: what happened to the account, in order.
 //!
-//! Owns: nothing; what they change is in the place. Driven by: `link`. Invariants: every event may come
-//! twice and changes nothing the second time; a message is taken only when every one below it is known, and
-//! until then its history is asked; a mark never goes beyond the messages that are known.
+//! Owns: nothing; what they change is in the place. Driven by: `link`. Invariants: every event may
+//! come twice and changes nothing the second time; a message is taken only when every one below it
+//! is known, and until then its history is asked; a mark never goes beyond the messages that are
+//! known.
 
 use super::conversation::{Conversation, Count};
 use super::{Engine, Nonsense};

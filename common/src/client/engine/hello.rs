@@ -1,8 +1,9 @@
 //! The first words with a server: who it is, and whether it is one of ours.
 //!
-//! Owns: nothing (what it learns goes to `home`). Driven by: `connect`. Invariants: nothing is sent to a
-//! server before its identity is known or a person has accepted it; a server of another cluster than the
-//! account's is never used; a known cluster that shows another key stops everything.
+//! Owns: nothing (what it learns goes to `home`). Driven by: `connect`. Invariants: nothing is sent
+//! to a server before its identity is known or a person has accepted it; a server of another
+//! cluster than the account's is never used; a known cluster that shows another key stops
+//! everything.
 
 use super::Engine;
 use super::connect::{Candidate, DIAL_PATIENCE, Phase};
@@ -35,8 +36,9 @@ impl Engine {
         }
     }
 
-    /// A cluster's own identity is believed when it is known or was accepted; a certificate that the web's
-    /// rules accept, and a connection that the person's own settings leave open, need no question.
+    /// A cluster's own identity is believed when it is known or was accepted; a certificate that
+    /// the web's rules accept, and a connection that the person's own settings leave open, need no
+    /// question.
     fn is_trusted(&self, identity: Identity) -> bool {
         let is_pinned = |record: &ClusterRecord| record.identity == Some(identity);
         match identity {
@@ -49,8 +51,8 @@ impl Engine {
         }
     }
 
-    /// Whether the account's cluster is known by its identity: then another one is not asked about, because
-    /// it cannot be the one meant.
+    /// Whether the account's cluster is known by its identity: then another one is not asked about,
+    /// because it cannot be the one meant.
     fn has_pinned_session(&self) -> bool {
         let (Session::In, Some(place)) = (&self.session, &self.place) else { return false };
         let ours = self.home.clusters.iter().find(|record| record.cluster == place.key.cluster);
@@ -73,7 +75,8 @@ impl Engine {
         let found = self.net.candidates.iter_mut().find(|c| c.connection == connection);
         let Some(candidate) = found else { return };
         if !matches!(candidate.phase, Phase::Greeted) {
-            // An event between the answer to `hello` and the choice: the winner's status is fresh enough.
+            // An event between the answer to `hello` and the choice: the winner's status is fresh
+            // enough.
             return;
         }
         match read_hello(line) {
@@ -146,7 +149,8 @@ impl Engine {
         self.home.clusters.iter().find(has)
     }
 
-    /// The person says: this is the cluster meant. If it is a known one with a new key, the old pin goes.
+    /// The person says: this is the cluster meant. If it is a known one with a new key, the old pin
+    /// goes.
     pub(super) fn accept_identity(&mut self, identity: Identity) {
         self.net.accepted.push(identity);
         if let Some(ConnectionState::IdentityChanged { address, pinned, .. }) = self.net.stopped() {

@@ -1,9 +1,10 @@
 //! Messages that are not in the store: older ones for a person who scrolls, and gaps.
 //!
-//! Owns: nothing; what is to be fetched is in the place. Driven by: `commands`, `events` (a gap) and `reply`.
-//! Invariants: a page that is told has no hole and lies directly below what was told before; one fetch is
-//! under way at a time; a gap is repaired from below, so that messages are taken in their order; a page
-//! that is not dense, or not where it was asked, closes the connection.
+//! Owns: nothing; what is to be fetched is in the place. Driven by: `commands`, `events` (a gap)
+//! and `reply`. Invariants: a page that is told has no hole and lies directly below what was told
+//! before; one fetch is under way at a time; a gap is repaired from below, so that messages are
+//! taken in their order; a page that is not dense, or not where it was asked, closes the
+//! connection.
 
 use std::time::Duration;
 

@@ -1,8 +1,9 @@
 //! The one connection in use: requests out, lines in, pings.
 //!
-//! Owns: the requests without an answer, and when the server was last heard. Driven by: `connect`, and by
-//! `pump`, which sends what waits. Invariants: every id is answered at most once, and never more than the
-//! server's limit are unanswered; what was asked on a link that is lost is taken back and asked again.
+//! Owns: the requests without an answer, and when the server was last heard. Driven by: `connect`,
+//! and by `pump`, which sends what waits. Invariants: every id is answered at most once, and never
+//! more than the server's limit are unanswered; what was asked on a link that is lost is taken back
+//! and asked again.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -19,8 +20,9 @@ use crate::protocol::{
 
 /// A link on which nothing was heard for longer is dead, whatever TCP believes.
 const SILENCE_MAX: Duration = Duration::from_secs(SILENCE_S_MAX);
-/// A request older than this, with nothing heard since it was sent: look whether another server answers,
-/// long before the link counts as dead. Above the two seconds of patience that a server has itself.
+/// A request older than this, with nothing heard since it was sent: look whether another server
+/// answers, long before the link counts as dead. Above the two seconds of patience that a server
+/// has itself.
 const STALL: Duration = Duration::from_secs(4);
 
 #[derive(Debug)]

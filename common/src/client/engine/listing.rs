@@ -1,7 +1,7 @@
 //! Taking the conversations from the server: all of them, or until the unsure ones were seen.
 //!
-//! Owns: how far a walk over the pages is. Driven by: `pump` and `reply`. Invariant: as long as a walk is
-//! wanted the stored cursor stays where it is, so a walk that is cut off is taken again.
+//! Owns: how far a walk over the pages is. Driven by: `pump` and `reply`. Invariant: as long as a
+//! walk is wanted the stored cursor stays where it is, so a walk that is cut off is taken again.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -26,8 +26,8 @@ pub(super) struct Listing {
     all: bool,
     /// Conversations of which something is known only to the server.
     unsure: BTreeSet<ConversationId>,
-    /// Those that the present walk is for. What comes to be unsure meanwhile may be on a page that was
-    /// read before: it is for the next walk.
+    /// Those that the present walk is for. What comes to be unsure meanwhile may be on a page that
+    /// was read before: it is for the next walk.
     asked: BTreeSet<ConversationId>,
     /// The last conversation of the page before.
     after: Option<ConversationId>,
@@ -79,7 +79,8 @@ impl Engine {
             return;
         }
         if listing.after.is_none() {
-            // Where the server does not know yet what the person has read, its count would be another one.
+            // Where the server does not know yet what the person has read, its count would be
+            // another one.
             let is_told = |conv: &ConversationId| {
                 place.conversations.get(conv).is_none_or(|c| c.record.read <= c.record.read_told)
             };

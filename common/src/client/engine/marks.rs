@@ -1,8 +1,9 @@
 //! Telling the server what has been received and read.
 //!
-//! Owns: nothing; clocks and marks are in the conversations. Driven by: `pump` and `reply`. Invariants: at
-//! most one mark of a kind a second a conversation; a mark that the server does not know is told on the
-//! next link; "received" is told only of messages that this device holds, without a gap below.
+//! Owns: nothing; clocks and marks are in the conversations. Driven by: `pump` and `reply`.
+//! Invariants: at most one mark of a kind a second a conversation; a mark that the server does not
+//! know is told on the next link; "received" is told only of messages that this device holds,
+//! without a gap below.
 
 use std::time::Duration;
 

@@ -1,16 +1,16 @@
 //! The client engine: commands and server lines in, effects and updates out.
 //!
-//! Owns: the connections, the session, the outbox, and of every conversation what its row in a list shows.
-//! It holds no messages: those are in the store, and in the model as far as they are looked at, so an
-//! idle engine takes a few kilobytes. Driven by: the driver, the load generator and the simulator, by the
-//! three doors whose contract stands on `client`'s page.
+//! Owns: the connections, the session, the outbox, and of every conversation what its row in a list
+//! shows. It holds no messages: those are in the store, and in the model as far as they are looked
+//! at, so an idle engine takes a few kilobytes. Driven by: the driver, the load generator and the
+//! simulator, by the three doors whose contract stands on `client`'s page.
 //!
-//! Invariants: nothing that changes anything goes on the wire before it is stored with its txn; an item
-//! leaves the outbox only by an answer, by its own event, or by the person's word; one message a
-//! conversation is under way at any time; what a person is told of a message is what a server said; a
-//! cursor is stored together with, or after, everything that it covers; what belongs to a cluster is sent
-//! to that cluster only. Whatever a server sends, the engine does not panic: a line that makes no sense
-//! closes that connection, and the next one repairs from the stored cursor.
+//! Invariants: nothing that changes anything goes on the wire before it is stored with its txn; an
+//! item leaves the outbox only by an answer, by its own event, or by the person's word; one message
+//! a conversation is under way at any time; what a person is told of a message is what a server
+//! said; a cursor is stored together with, or after, everything that it covers; what belongs to a
+//! cluster is sent to that cluster only. Whatever a server sends, the engine does not panic: a line
+//! that makes no sense closes that connection, and the next one repairs from the stored cursor.
 //!
 //! Does not: read a clock, draw a random number but from its seed, decide how anything looks.
 
@@ -79,8 +79,8 @@ impl Nonsense {
 }
 
 impl Engine {
-    /// An engine that starts from what is stored. It dials nobody until a command asks for it; what is
-    /// stored is told by updates at once. `seed` is real entropy everywhere but in a simulation.
+    /// An engine that starts from what is stored. It dials nobody until a command asks for it; what
+    /// is stored is told by updates at once. `seed` is real entropy everywhere but in a simulation.
     pub fn new(settings: Arc<Settings>, stored: Stored, seed: [u8; 32]) -> Engine {
         let mut engine = Engine {
             settings,
@@ -143,8 +143,8 @@ impl Engine {
             .min()
     }
 
-    /// What follows from all inputs of a turn together: timers, dialling, requests, and what is told of
-    /// conversations that changed.
+    /// What follows from all inputs of a turn together: timers, dialling, requests, and what is
+    /// told of conversations that changed.
     fn settle(&mut self) {
         let Some(now) = self.now else { return };
         self.run_timers(now.instant);

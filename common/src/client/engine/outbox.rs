@@ -1,9 +1,10 @@
 //! What was asked for and is not answered, in lanes.
 //!
-//! Owns: the items, and a lane for each conversation (or name, as long as the conversation is not known).
-//! Driven by: `submit`. Invariants: one item of a lane is under way at any time, and always the oldest, so a
-//! refusal cannot reorder; an item that was on the wire keeps its content for ever, because the same txn
-//! with other content is a conflict; refused and stale items are in no lane and wait for the person.
+//! Owns: the items, and a lane for each conversation (or name, as long as the conversation is not
+//! known). Driven by: `submit`. Invariants: one item of a lane is under way at any time, and always
+//! the oldest, so a refusal cannot reorder; an item that was on the wire keeps its content for
+//! ever, because the same txn with other content is a conflict; refused and stale items are in no
+//! lane and wait for the person.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
@@ -23,7 +24,8 @@ pub(super) struct Outbox {
     lanes: BTreeMap<Target, Lane>,
     /// Items whose state has changed since they were stored.
     unsaved: BTreeSet<u64>,
-    /// Items whose event came before their answer: the answer still says on how many servers they are.
+    /// Items whose event came before their answer: the answer still says on how many servers they
+    /// are.
     confirmed: BTreeMap<Txn, (Option<CommandId>, SendOk)>,
 }
 
@@ -100,7 +102,8 @@ impl Outbox {
         self.items.values().map(|item| item.record.txn).collect()
     }
 
-    /// Messages to `name` go into its conversation from now on, those that were on the wire excepted.
+    /// Messages to `name` go into its conversation from now on, those that were on the wire
+    /// excepted.
     pub(super) fn conversation_known(&mut self, name: &str, conv: ConversationId) {
         let Some(named) = self.lanes.remove(&Target::User(name.to_owned())) else { return };
         let lane = Target::Conversation(conv);
@@ -121,15 +124,16 @@ impl Outbox {
         into.queue.make_contiguous().sort_unstable();
     }
 
-    /// Whether messages to names wait beside messages into conversations. As long as the conversations are
-    /// not all known, a name may be one of them, and neither may overtake the other.
+    /// Whether messages to names wait beside messages into conversations. As long as the
+    /// conversations are not all known, a name may be one of them, and neither may overtake the
+    /// other.
     pub(super) fn has_names_and_conversations(&self) -> bool {
         let is_name = |lane: &Target| matches!(lane, Target::User(_));
         self.lanes.keys().any(is_name) && !self.lanes.keys().all(is_name)
     }
 
-    /// The oldest item of each lane that may go on the wire now, at most `room`. What was on the wire
-    /// without an answer for too long is set aside instead, for the person to decide.
+    /// The oldest item of each lane that may go on the wire now, at most `room`. What was on the
+    /// wire without an answer for too long is set aside instead, for the person to decide.
     pub(super) fn take_due(&mut self, now: Instant, wall_ms: u64, room: usize) -> Vec<Txn> {
         let mut due = Vec::new();
         for lane in self.lanes.values_mut() {
@@ -206,7 +210,8 @@ impl Outbox {
         item.command.take()
     }
 
-    /// The person wants a stale item to be repeated: with the same txn, in case it is still remembered.
+    /// The person wants a stale item to be repeated: with the same txn, in case it is still
+    /// remembered.
     pub(super) fn repeat_stale(&mut self, txn: Txn, wall_ms: u64, command: CommandId) {
         let Some(number) = self.by_txn.get(&txn).copied() else { return };
         let Some(mut item) = self.items.remove(&number) else { return };

@@ -1,9 +1,9 @@
 //! The account's place in memory: what its store holds, but for the messages.
 //!
-//! Owns: token, cursors, conversations, outbox, and what is to be fetched. Driven by: the engine's parts.
-//! Invariant: the stored cursor never stands behind something that is still to be fetched: as long as a gap
-//! is open or a count is unsure, it stays where it was, and a new link takes the events once more. Every
-//! event may come twice, and the second time changes nothing.
+//! Owns: token, cursors, conversations, outbox, and what is to be fetched. Driven by: the engine's
+//! parts. Invariant: the stored cursor never stands behind something that is still to be fetched:
+//! as long as a gap is open or a count is unsure, it stays where it was, and a new link takes the
+//! events once more. Every event may come twice, and the second time changes nothing.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
@@ -38,7 +38,8 @@ pub(super) struct Place {
     pub(super) listing: Listing,
     /// Where events told of messages before those below them came.
     pub(super) repairs: BTreeMap<ConversationId, Gap>,
-    /// What is to be asked of histories; one under way at a time. One entry a conversation and place.
+    /// What is to be asked of histories; one under way at a time. One entry a conversation and
+    /// place.
     pub(super) fetches: VecDeque<Fetch>,
     pub(super) fetching: bool,
     pub(super) fetch_not_before: Option<Instant>,

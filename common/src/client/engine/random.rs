@@ -1,8 +1,8 @@
 //! Random numbers from a seed.
 //!
-//! Owns: the seed and a counter. Invariant: the same seed gives the same numbers; whoever does not have
-//! the seed cannot guess them, so a txn is as random as the 256 bits that the rim gave (the simulator
-//! gives fewer, and gets a run that repeats).
+//! Owns: the seed and a counter. Invariant: the same seed gives the same numbers; whoever does not
+//! have the seed cannot guess them, so a txn is as random as the 256 bits that the rim gave (the
+//! simulator gives fewer, and gets a run that repeats).
 
 use std::time::Duration;
 

@@ -1,7 +1,8 @@
 //! Sending what waits, and giving each answer to whoever waits for it.
 //!
-//! Owns: the order in which parts of the engine get their turn at the wire. Driven by: `settle` and `link`.
-//! Invariant: an answer is read as the answer to what was asked, and anything else closes the connection.
+//! Owns: the order in which parts of the engine get their turn at the wire. Driven by: `settle` and
+//! `link`. Invariant: an answer is read as the answer to what was asked, and anything else closes
+//! the connection.
 
 use serde_json::value::RawValue;
 

@@ -1,8 +1,9 @@
 //! Who is signed in: register, login, resume, and the ways in which a session ends.
 //!
 //! Owns: the session's state, and the password while a sign-in is under way, no longer. Driven by:
-//! `commands`, `connect` (a link is there) and `reply`. Invariants: a registration's txn is stored before
-//! it is sent and used for every repeat; a session that ended takes neither drafts nor the outbox with it.
+//! `commands`, `connect` (a link is there) and `reply`. Invariants: a registration's txn is stored
+//! before it is sent and used for every repeat; a session that ended takes neither drafts nor the
+//! outbox with it.
 
 use std::time::{Duration, Instant};
 
@@ -182,8 +183,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Another account is used from now on: what waited for the old one's answers is told so. Its outbox
-    /// stays in its own place.
+    /// Another account is used from now on: what waited for the old one's answers is told so. Its
+    /// outbox stays in its own place.
     fn abandon_place(&mut self) {
         if let Some(place) = self.place.take() {
             for command in place.outbox.commands() {
@@ -230,7 +231,8 @@ impl Engine {
         sign_in.tries += 1;
         let may_retry = sign_in.tries < TRIES_MAX;
         match (error.code, error.retry) {
-            // The earlier try with this txn had another password: this one is a registration of its own.
+            // The earlier try with this txn had another password: this one is a registration of its
+            // own.
             (ErrorCode::TxnConflict, _) if is_new && may_retry => self.forget_registration(),
             // A person should see how long to wait, rather than a sign-in that hangs.
             (ErrorCode::RateLimited, _) => self.sign_in_failed(&Failure::Refused(error)),

@@ -1,8 +1,8 @@
 //! The way of an outbox item: from the person's word to the answer.
 //!
 //! Owns: nothing; the outbox is in the place. Driven by: `commands`, `pump`, `reply` and `events`.
-//! Invariants: an item is stored, with the state "on the wire", before its line is sent; every try carries
-//! the same txn; each error is taken by its `retry` class.
+//! Invariants: an item is stored, with the state "on the wire", before its line is sent; every try
+//! carries the same txn; each error is taken by its `retry` class.
 
 use std::time::Duration;
 
@@ -114,8 +114,8 @@ impl Engine {
         }
     }
 
-    /// A server has stored an own message: it is in the conversation from now on, whether its event came
-    /// first, comes later, or was on a link that is lost.
+    /// A server has stored an own message: it is in the conversation from now on, whether its event
+    /// came first, comes later, or was on a link that is lost.
     fn stored(&mut self, to: &Target, text: String, ok: &SendOk) {
         let Some(place) = &mut self.place else { return };
         let with = match to {
@@ -124,8 +124,8 @@ impl Engine {
         };
         place.name_known(ok.conv, with.as_deref());
         if !place.listing.is_new() && !place.conversations.contains_key(&ok.conv) {
-            // It was made after the cursor, so its events follow from the first message on. It is stored
-            // now, with the items that go into it, so that a restart knows whose it is.
+            // It was made after the cursor, so its events follow from the first message on. It is
+            // stored now, with the items that go into it, so that a restart knows whose it is.
             let new = Conversation::unlisted(ok.conv, with, Seq(1));
             place.conversations.insert(ok.conv, new);
             place.touch(ok.conv);

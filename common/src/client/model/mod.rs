@@ -1,11 +1,11 @@
 //! What a person sees, made of updates.
 //!
-//! Owns: the state of everything that is drawn: connection, session, cluster, conversations, the open
-//! timelines, the outbox, drafts. Driven by: [`Model::apply`], with every update in its order; read by the
-//! screens. Invariants: pure (no input but updates, no clock); nothing is counted that can be computed; a
-//! message's state is what a server said of it, or that none has said anything. Does not: keep answers to
-//! commands (whoever gave the command waits for its [`Update::Answer`]), nor format anything: times, words
-//! and colours are the screens'.
+//! Owns: the state of everything that is drawn: connection, session, cluster, conversations, the
+//! open timelines, the outbox, drafts. Driven by: [`Model::apply`], with every update in its order;
+//! read by the screens. Invariants: pure (no input but updates, no clock); nothing is counted that
+//! can be computed; a message's state is what a server said of it, or that none has said anything.
+//! Does not: keep answers to commands (whoever gave the command waits for its [`Update::Answer`]),
+//! nor format anything: times, words and colours are the screens'.
 
 mod outgoing;
 mod rows;
@@ -22,8 +22,8 @@ pub use rows::{Preview, Row};
 pub use state::OwnState;
 pub use timeline::{Entry, Timeline};
 
-/// Timelines kept in memory: going back and forth between a few chats costs nothing, and the rest is in the
-/// store. The one opened longest ago is dropped.
+/// Timelines kept in memory: going back and forth between a few chats costs nothing, and the rest
+/// is in the store. The one opened longest ago is dropped.
 const TIMELINES_MAX: usize = 4;
 
 /// See the module's page.

@@ -1,7 +1,7 @@
 //! The outbox as it is drawn.
 //!
-//! Owns: the items in their order, and which of them concern a message that is there already. Driven by:
-//! `Model::apply`.
+//! Owns: the items in their order, and which of them concern a message that is there already.
+//! Driven by: `Model::apply`.
 
 use std::collections::BTreeMap;
 

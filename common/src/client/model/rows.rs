@@ -38,8 +38,8 @@ pub enum Preview<'a> {
 }
 
 impl Model {
-    /// The conversations, newest activity first, those included that exist only in the outbox or as a
-    /// draft. Made anew by each call: keep it as long as [`Model::revision`] is the same.
+    /// The conversations, newest activity first, those included that exist only in the outbox or as
+    /// a draft. Made anew by each call: keep it as long as [`Model::revision`] is the same.
     pub fn rows(&self) -> Vec<Row<'_>> {
         let known = self.conversations.keys().map(|conv| Target::Conversation(*conv));
         let mut targets: BTreeSet<Target> = known.collect();

@@ -3,7 +3,8 @@
 use crate::client::{ConversationRecord, MessageRecord, OutboxItem, OutboxState};
 use crate::protocol::{ErrorReply, Status};
 
-/// The state of an own message, as a server said it; the order is that in which a message goes through.
+/// The state of an own message, as a server said it; the order is that in which a message goes
+/// through.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OwnState {
     /// In the outbox: not on the wire.

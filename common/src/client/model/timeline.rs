@@ -1,8 +1,8 @@
 //! An opened conversation's messages, as far as they are looked at.
 //!
 //! Owns: a window of messages that ends at the newest and grows upwards. Driven by: `Model::apply`.
-//! Invariant: the window has no hole between what was opened and what was loaded above it; an own message
-//! that was acknowledged ahead of its event may stand above its end for a moment.
+//! Invariant: the window has no hole between what was opened and what was loaded above it; an own
+//! message that was acknowledged ahead of its event may stand above its end for a moment.
 
 use std::collections::BTreeMap;
 
@@ -65,7 +65,8 @@ impl Timeline {
                 }
             }
             Update::Message(_, mut message) => {
-                // What is above the window is new; what is below it belongs to a page that will be loaded.
+                // What is above the window is new; what is below it belongs to a page that will be
+                // loaded.
                 if message.view.seq >= self.begin || self.messages.is_empty() {
                     if let Some(known) = self.messages.get(&message.view.seq) {
                         message.copies = message.copies.max(known.copies);
@@ -143,8 +144,8 @@ impl Timeline {
         self.is_loading
     }
 
-    /// What to name in `LoadOlder` for the messages above the window; nothing when it reaches the beginning
-    /// or nothing is known of where it begins.
+    /// What to name in `LoadOlder` for the messages above the window; nothing when it reaches the
+    /// beginning or nothing is known of where it begins.
     pub fn older_than(&self) -> Option<Seq> {
         self.messages.keys().next().copied().filter(|first| *first > Seq(1))
     }
@@ -156,8 +157,8 @@ fn bury(message: &mut MessageRecord) {
 }
 
 impl Model {
-    /// What stands in a target's timeline, oldest first: the messages of its window, then what is in the
-    /// outbox for it.
+    /// What stands in a target's timeline, oldest first: the messages of its window, then what is
+    /// in the outbox for it.
     pub fn entries<'a>(&'a self, to: &Target) -> Vec<Entry<'a>> {
         let to = self.resolve(to);
         let mut entries = Vec::new();
