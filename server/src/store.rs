@@ -168,11 +168,12 @@ pub struct Checked {
 /// # Errors
 /// [`StoreError`]
 pub fn check(folder: &Path) -> Result<Checked, StoreError> {
-    let _lock = lock(folder)?;
+    // Before the lock, which would make the folder.
     if !has_current(folder)? {
         let folder = folder.to_owned();
         return Err(StoreError::Damaged { folder, why: "there is no store in it".to_owned() });
     }
+    let _lock = lock(folder)?;
     let (mut journal, rows, meta) = open_current(folder, journal::Options::new(0))?;
     recover(folder, &mut journal, &meta)?;
     let mut from = journal.first();

@@ -8,10 +8,22 @@
 
 mod support;
 
+#[path = "processes/administration.rs"]
+mod administration;
 #[path = "processes/bad_clients.rs"]
 mod bad_clients;
 #[path = "processes/bad_lines.rs"]
 mod bad_lines;
+#[path = "processes/durability.rs"]
+mod durability;
+#[path = "processes/faults.rs"]
+mod faults;
+#[path = "processes/secrets.rs"]
+mod secrets;
+#[path = "processes/settings.rs"]
+mod settings;
+#[path = "processes/signals.rs"]
+mod signals;
 #[path = "processes/transport.rs"]
 mod transport;
 

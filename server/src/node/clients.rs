@@ -152,6 +152,11 @@ impl Clients {
         self.clients.keys().copied()
     }
 
+    /// Whether nobody waits for an answer.
+    pub(super) fn all_answered(&self) -> bool {
+        self.clients.values().all(|client| client.unanswered.is_empty())
+    }
+
     pub(super) fn len(&self) -> usize {
         self.clients.len()
     }

@@ -28,7 +28,7 @@ const STOP_WITHIN: Duration = Duration::from_secs(4);
 /// How far stopping has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stopping {
-    /// Writes under way are still answered.
+    /// Requests under way are still answered; the rim takes no more.
     Draining { until: Instant },
     /// Clients are sent away; the tables are being made durable.
     Persisting,
@@ -155,7 +155,8 @@ impl Node {
     /// Goes on stopping when what is under way has been answered; says whether it did.
     pub(super) fn finish_stop(&mut self) -> bool {
         let Some(Stopping::Draining { until }) = self.upkeep.stopping else { return false };
-        let idle = self.proposals.is_empty()
+        let idle = self.clients.all_answered()
+            && self.proposals.is_empty()
             && self.to_apply.is_empty()
             && !self.applying
             && self.replication.is_idle();

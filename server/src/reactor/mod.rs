@@ -103,6 +103,8 @@ pub fn now() -> Now {
 pub fn run(parts: Parts, reopen_logs: &mut dyn FnMut()) -> Result<(), LoopError> {
     let mut reactor = Reactor::new(parts)?;
     let mut events = Events::with_capacity(EVENTS_MAX);
+    // What a start asks for waits for nobody to connect.
+    reactor.effects(Instant::now());
     while !reactor.turn(&mut events, reopen_logs)? {}
     reactor.say_goodbye(&mut events)
 }
@@ -122,7 +124,7 @@ struct Reactor {
     accepting: Vec<Token>,
     /// Accepting rests until then: there are no file descriptors left.
     rest_until: Option<Instant>,
-    /// That was logged, and nothing was accepted since.
+    /// That was logged, and those that waited were not all accepted since.
     starved: bool,
     started: Instant,
     inputs: Vec<Input>,
@@ -168,6 +170,10 @@ impl Reactor {
         self.events(events, now.instant, reopen_logs);
         self.accept(now.instant);
         self.sockets.read(&mut self.inputs);
+        if self.inputs.iter().any(|input| matches!(input, Input::Stop)) {
+            // What was taken is answered; nothing more is.
+            self.sockets.take_no_more();
+        }
         self.results()?;
         if self.node.deadline().is_some_and(|at| at <= now.instant) {
             self.inputs.push(Input::Timer);
@@ -263,8 +269,11 @@ impl Reactor {
     fn accept_some(&mut self, listener: Token, now: Instant) -> bool {
         for _ in 0..ACCEPTS_A_TURN {
             match self.accept_one(listener, now) {
-                Ok(()) => self.starved = false,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.starved = false;
+                    return true;
+                }
                 Err(error) if is_of_one_connection(&error) => {
                     log::debug!("a connection ended before it was accepted: {error}");
                 }

@@ -128,6 +128,8 @@ pub(super) struct Sockets {
     /// Those that may have something to write.
     dirty: BTreeSet<ClientId>,
     lingering: VecDeque<(Instant, ClientId)>,
+    /// The server stops: no client's lines are taken any more.
+    takes_no_more: bool,
 }
 
 impl Sockets {
@@ -160,11 +162,17 @@ impl Sockets {
         !self.ready.is_empty()
     }
 
+    /// From here on no lines are taken: the server stops.
+    pub(super) fn take_no_more(&mut self) {
+        self.takes_no_more = true;
+    }
+
     /// One turn of reading for every client that has one coming.
     pub(super) fn read(&mut self, inputs: &mut Vec<Input>) {
         for id in std::mem::take(&mut self.ready) {
             let Some(peer) = self.peers.get_mut(&id) else { continue };
             let end = match peer.outward {
+                Outward::Open if self.takes_no_more => continue,
                 Outward::Open => peer.read(id, inputs),
                 Outward::Closing | Outward::Closed => peer.drop_input(),
             };
@@ -221,7 +229,7 @@ impl Sockets {
                 peer.backlog_told = backlog;
                 inputs.push(Input::ClientBacklog(id, backlog));
             }
-            if peer.wants_turn() {
+            if peer.wants_turn() && !(is_open && self.takes_no_more) {
                 self.ready.insert(id);
             }
             if is_open && peer.is_over() {

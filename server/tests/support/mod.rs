@@ -4,6 +4,8 @@
 #![allow(dead_code, reason = "each test uses its own part of this")]
 
 pub(crate) mod client;
+#[cfg(target_os = "linux")]
+pub(crate) mod disk;
 pub(crate) mod neighbour;
 pub(crate) mod server;
 pub(crate) mod sockets;

@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-/// A server is up, or down, within this, however slow the machine.
+/// A server is up within this, however slow the machine.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// And down within this.
+const END_PATIENCE: Duration = Duration::from_secs(20);
 
 /// One server of a cluster of one.
 pub(crate) struct Server {
@@ -107,9 +109,17 @@ impl Server {
 
     /// Runs it with more arguments to its end: its exit code, what it said on stdout and on stderr.
     pub(crate) fn run(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
-        let output = self.command().args(arguments).output().expect("the binary is built");
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("people read this");
-        (output.status.code(), text(output.stdout), text(output.stderr))
+        let mut command = self.command();
+        command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the server's binary is built");
+        // What it says fits into a pipe.
+        let status = end_of(&mut child);
+        let mut said = (String::new(), String::new());
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        stdout.expect("piped").read_to_string(&mut said.0).expect("people read this");
+        stderr.expect("piped").read_to_string(&mut said.1).expect("people read this");
+        let status = status.unwrap_or_else(|| panic!("{arguments:?} does not end: {}", said.1));
+        (status.code(), said.0, said.1)
     }
 
     /// Starts the process (again); returns once it greets, and how long that took.
@@ -175,17 +185,7 @@ impl Server {
     /// Waits for the process to end by itself.
     pub(crate) fn ended(&mut self) -> ExitStatus {
         let mut child = self.process.take().expect("the server runs");
-        let start = Instant::now();
-        loop {
-            if let Some(status) = child.try_wait().expect("our own child can be awaited") {
-                return status;
-            }
-            if start.elapsed() > PATIENCE {
-                child.kill().expect("our own child can be killed");
-                panic!("the server does not end");
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        end_of(&mut child).unwrap_or_else(|| panic!("the server does not end: {}", self.said()))
     }
 
     fn proc_file(&self, name: &str) -> String {
@@ -219,6 +219,22 @@ impl Drop for Server {
             eprintln!("the server said: {}", self.said());
         }
         self.kill();
+    }
+}
+
+/// Waits for a process to end; one that does not is ended, and that is nothing.
+fn end_of(child: &mut Child) -> Option<ExitStatus> {
+    let start = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().expect("our own child can be awaited") {
+            return Some(status);
+        }
+        if start.elapsed() > END_PATIENCE {
+            child.kill().expect("our own child can be killed");
+            child.wait().expect("our own child can be awaited");
+            return None;
+        }
+        std::thread::sleep(Duration::from_millis(2));
     }
 }
 
