@@ -6,7 +6,8 @@
 #![expect(
     clippy::unwrap_used,
     clippy::disallowed_methods,
-    reason = "a test: it may panic, and takes the first instant from the clock"
+    clippy::wildcard_enum_match_arm,
+    reason = "a test: it may panic, takes the first instant from the clock, and names what it fakes"
 )]
 
 mod fake;

@@ -182,7 +182,7 @@ fn hello(words: &str, servers: &[String]) -> String {
         servers.join(",")
     );
     format!(
-        r#"{{"id":1,"ok":{{"proto":1,"cluster":"{}","limits":{{"line":65536,"text":16384,{}}},{}}}}}"#,
+        r#"{{"id":1,"ok":{{"proto":1,"cluster":"{}","limits":{{"line":65536,"text":9,{}}},{}}}}}"#,
         value("cluster", "aa"),
         format_args!(r#""pipeline":{}"#, value("pipeline", "64")),
         format_args!(
