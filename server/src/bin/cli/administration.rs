@@ -3,6 +3,8 @@
 //! Owns: the line to that socket. Driven by: `main`. Invariant: whoever may open the file may do
 //! all of this; the server keeps the rules and the audit log.
 
+#![expect(clippy::disallowed_methods, reason = "the rim: waits for a server that is busy")]
+
 use std::io::{self, BufRead as _, BufReader, IsTerminal as _, Write as _};
 use std::os::unix::fs::FileTypeExt as _;
 use std::os::unix::net::UnixStream;
@@ -14,8 +16,8 @@ use holdfast_common::client::Tried;
 use holdfast_common::config::Config;
 use holdfast_common::ids::ServerId;
 use holdfast_common::protocol::{
-    AdminPassword, AdminReply, AdminRequest, AdminUser, Backup, Empty, ServerLine, check_name,
-    fold_name,
+    AdminPassword, AdminReply, AdminRequest, AdminUser, Backup, Empty, Retry, ServerLine,
+    check_name, fold_name,
 };
 
 use super::account::new_password;
@@ -28,6 +30,9 @@ use super::problem::Problem;
 
 /// Long enough for a backup of a large store.
 const PATIENCE: Duration = Duration::from_secs(600);
+/// How often a busy server is asked, and how long after the time before.
+const TRIES_MAX: u32 = 20;
+const LATER: Duration = Duration::from_millis(500);
 /// There is one request at a time.
 const REQUEST_ID: u64 = 1;
 /// Why a reply cannot be of another kind.
@@ -56,7 +61,24 @@ impl Administration {
         }
     }
 
+    /// Asks; again where the server says that it will be able to in a moment.
     fn call(&mut self, request: &AdminRequest) -> Result<AdminReply, Problem> {
+        let mut tries = 1;
+        loop {
+            match self.call_once(request) {
+                Err(Problem::Refused(error))
+                    if error.retry == Retry::Later && tries < TRIES_MAX =>
+                {
+                    let wait = error.after_ms.map_or(LATER, Duration::from_millis);
+                    std::thread::sleep(wait.min(LATER));
+                    tries += 1;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    fn call_once(&mut self, request: &AdminRequest) -> Result<AdminReply, Problem> {
         let lost = |error: &io::Error| {
             no_server(&self.path, error)
                 .but_safe("The server went away before it answered: look before you repeat it")

@@ -86,7 +86,7 @@ pub(crate) fn send(
         }
         Some(Ok(other)) => unreachable!("{other:?} is no answer to a message"),
         Some(Err(failure)) => {
-            discard_refused(&mut session);
+            discard_refused(&mut session)?;
             Err(failure.into())
         }
         None if !session.is_signed_in() => Err(Problem::not_signed_in()),
@@ -102,12 +102,15 @@ pub(crate) fn send(
 
 /// A refused message waits for the person's word. This command's end is that word: the newest item
 /// is the one that it made.
-fn discard_refused(session: &mut Session) {
-    let newest = session.model.outbox().last();
-    let refused = newest.filter(|item| matches!(item.state, OutboxState::Refused(_)));
-    if let Some(txn) = refused.map(|item| item.txn) {
-        session.call(Command::Discard(txn)).ok();
-    }
+fn discard_refused(session: &mut Session) -> Result<(), Problem> {
+    let refused = |session: &Session| {
+        let newest = session.model.outbox().last();
+        let refused = newest.filter(|item| matches!(item.state, OutboxState::Refused(_)));
+        refused.map(|item| item.txn)
+    };
+    // The item's state is told behind the answer.
+    session.settle(|session| refused(session).is_some())?;
+    refused(session).map_or(Ok(()), |txn| session.call(Command::Discard(txn)).map(|_| ()))
 }
 
 fn show_sent(output: &mut Output, user: &str, ok: &SendOk) -> Result<(), Problem> {

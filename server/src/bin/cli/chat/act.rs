@@ -6,7 +6,7 @@
 use std::time::Instant;
 
 use holdfast_common::client::model::Preview;
-use holdfast_common::client::{Command, ConnectionState, OutboxState, Question};
+use holdfast_common::client::{Command, ConnectionState, Question};
 use holdfast_common::ids::Seq;
 use holdfast_common::protocol::{
     ErrorCode, Reply, Scope, TEXT_BYTES_MAX, Target, Users, check_name, check_text,
@@ -97,8 +97,14 @@ impl Chat {
             Target::User(_) => Target::User(name.to_owned()),
         };
         let is_new = matches!(to, Target::User(_));
-        self.open =
-            Some(Open { to, shown_upto: Seq(0), shown_from: None, is_new, is_loading: !is_new });
+        self.open = Some(Open {
+            to,
+            typed: name.to_owned(),
+            shown_upto: Seq(0),
+            shown_from: None,
+            is_new,
+            is_loading: !is_new,
+        });
         if !shown.is_empty() {
             self.note(&shown);
         }
@@ -131,6 +137,9 @@ impl Chat {
         }
         let command = Command::LoadOlder { conv: *conv, before };
         self.command(command, Asked::Nothing);
+        if let Some(open) = &mut self.open {
+            open.is_loading = true;
+        }
     }
 
     fn edit(&mut self, seq: Seq, text: String) {
@@ -163,16 +172,6 @@ impl Chat {
         match self.session.model.resolve(&self.open.as_ref()?.to) {
             Target::Conversation(conv) => Some(conv),
             Target::User(_) => None,
-        }
-    }
-
-    /// What was refused has been shown with its reason, and the typed lines still have it: it does
-    /// not wait for another word.
-    pub(super) fn discard_refused(&mut self) {
-        let is_refused = |state: &OutboxState| matches!(state, OutboxState::Refused(_));
-        let refused = self.session.model.outbox().filter(|item| is_refused(&item.state));
-        for txn in refused.map(|item| item.txn).collect::<Vec<_>>() {
-            self.command(Command::Discard(txn), Asked::Nothing);
         }
     }
 

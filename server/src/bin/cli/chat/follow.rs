@@ -118,7 +118,10 @@ impl Chat {
     }
 
     fn older_came(&mut self, conv: ConversationId, messages: Vec<MessageRecord>, loading: bool) {
-        if self.open_conversation() != Some(conv) || (messages.is_empty() && loading) {
+        let is_open = self.open_conversation() == Some(conv);
+        let Some(open) = self.open.as_mut().filter(|_| is_open) else { return };
+        open.is_loading = loading;
+        if messages.is_empty() && loading {
             return;
         }
         let shown_from = self.open.as_ref().and_then(|open| open.shown_from);
@@ -158,6 +161,14 @@ impl Chat {
         }
     }
 
+    /// The first message has made the conversation. What the other wrote meanwhile is in it.
+    fn conversation_made(&mut self, conv: ConversationId) {
+        let Some(open) = self.open.as_mut().filter(|open| open.is_new) else { return };
+        open.is_new = false;
+        open.to = Target::Conversation(conv);
+        self.command(Command::Open(conv), Asked::Nothing);
+    }
+
     /// Whether a message stands on the screen because it was typed there.
     fn is_typed_here(&self, conv: ConversationId, message: &MessageRecord) -> bool {
         let is_typed = |o: &Outgoing| o.txn.is_some() && o.text == message.view.text;
@@ -170,13 +181,9 @@ impl Chat {
         if let Some(with) = &record.with {
             self.names.add(with);
         }
-        if let Some(open) = self.open.as_mut().filter(|open| open.is_new)
-            && self.session.model.resolve(&open.to) == Target::Conversation(record.conv)
-        {
-            // The first message made the conversation; what the other wrote meanwhile is in it.
-            open.is_new = false;
-            open.to = Target::Conversation(record.conv);
-            self.command(Command::Open(record.conv), Asked::Nothing);
+        let open_as = self.open.as_ref().map(|open| self.session.model.resolve(&open.to));
+        if open_as == Some(Target::Conversation(record.conv)) {
+            self.conversation_made(record.conv);
         }
         if let Some(marks) = self.marks.get_mut(&record.conv) {
             marks.delivered = record.peer_delivered.min(marks.own);
@@ -188,9 +195,14 @@ impl Chat {
     // ---- Own messages ----
 
     fn item_changed(&mut self, item: &OutboxItem) {
+        if matches!(item.state, OutboxState::Refused(_)) {
+            // The reason is shown, and the typed lines still have the text: it need not wait.
+            self.command(Command::Discard(item.txn), Asked::Nothing);
+            return;
+        }
         let Work::Send { text, .. } = &item.work else { return };
         let known = self.outgoing.iter().any(|outgoing| outgoing.txn == Some(item.txn));
-        if known || matches!(item.state, OutboxState::Refused(_) | OutboxState::Stale) {
+        if known || matches!(item.state, OutboxState::Stale) {
             return;
         }
         let typed = self.outgoing.iter_mut().find(|o| o.txn.is_none() && o.text == *text);
@@ -211,6 +223,9 @@ impl Chat {
                 };
                 self.note(&format!("  ✓ {} {reminder} stored{copies}", ok.seq));
                 self.typed_here.insert((ok.conv, ok.seq));
+                if self.open.as_ref().is_some_and(|open| open.to == outgoing.to) {
+                    self.conversation_made(ok.conv);
+                }
                 let marks = self.marks.entry(ok.conv).or_default();
                 marks.own = marks.own.max(ok.seq);
                 if let Some(record) = self.session.model.conversation(ok.conv) {
@@ -223,7 +238,6 @@ impl Chat {
             Err(failure) => {
                 let to = self.name(&outgoing.to).unwrap_or_default();
                 self.note(&format!("  ! {reminder} to {to} was not taken:"));
-                self.discard_refused();
                 self.refuse(failure);
             }
         }
@@ -291,6 +305,9 @@ impl Chat {
     pub(super) fn tell_all_elsewhere(&mut self) {
         self.tell_elsewhere_at = None;
         for (conv, (count, last)) in std::mem::take(&mut self.elsewhere) {
+            if self.open_conversation() == Some(conv) {
+                continue;
+            }
             let Some(with) = self.name(&Target::Conversation(conv)) else { continue };
             let count = if count == 1 { String::new() } else { format!(" ({count} new)") };
             let text = lines::preview(&last);

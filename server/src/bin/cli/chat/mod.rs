@@ -71,6 +71,8 @@ struct Chat {
 /// The chat that is open.
 struct Open {
     to: Target,
+    /// The other's name as it was typed, until it is known how it is written.
+    typed: String,
     /// Every message up to this number is on the screen, or older than what is.
     shown_upto: Seq,
     /// The oldest one on the screen; nothing while there is none.
@@ -177,8 +179,13 @@ fn ask_for(prompt: &str) -> Result<String, Problem> {
 impl Chat {
     fn run(&mut self) -> Result<(), Problem> {
         let (happened, typed) = (self.session.happened.clone(), self.keys.typed.clone());
-        self.ask_for_line();
+        let mut is_line_wanted = true;
         loop {
+            // A script's next line may build on what came of the one before.
+            if is_line_wanted && (self.keys.is_terminal() || !self.has_work() || self.is_lost()) {
+                self.ask_for_line();
+                is_line_wanted = false;
+            }
             let wait = if self.has_to_tell_later() { TICK } else { NO_TICK };
             select! {
                 recv(happened) -> happening => {
@@ -194,9 +201,9 @@ impl Chat {
                             return Ok(());
                         }
                         self.act(line);
-                        self.ask_for_line();
+                        is_line_wanted = true;
                     }
-                    Ok(Typed::Cleared) => self.ask_for_line(),
+                    Ok(Typed::Cleared) => is_line_wanted = true,
                     Ok(Typed::End) | Err(_) => return Ok(()),
                 },
                 default(wait) => {}
@@ -210,8 +217,11 @@ impl Chat {
 
     fn ask_for_line(&self) {
         let user = self.session.model.user().unwrap_or_default();
-        let prompt = match self.open.as_ref().and_then(|open| self.name(&open.to)) {
-            Some(with) => format!("{user} → {with}> "),
+        let prompt = match &self.open {
+            Some(open) => {
+                let with = self.name(&open.to).unwrap_or_else(|| open.typed.clone());
+                format!("{user} → {with}> ")
+            }
             None => format!("{user}> "),
         };
         self.keys.ask(&prompt);
@@ -265,11 +275,7 @@ impl Chat {
     fn leave(mut self) -> Result<(), Problem> {
         let patience = if self.keys.is_terminal() { Duration::from_secs(2) } else { PATIENCE };
         let until = Instant::now() + patience;
-        let is_lost = |chat: &Chat| {
-            let state = chat.session.model.connection();
-            matches!(state, ConnectionState::NotConnected { .. }) || chat.ended.is_some()
-        };
-        while self.has_work() && !is_lost(&self) {
+        while (self.has_work() || self.session.model.waiting() > 0) && !self.is_lost() {
             let Ok(happening) = self.session.happened.recv_deadline(until) else { break };
             let update = self.session.take(happening)?;
             self.follow(update);
@@ -300,6 +306,12 @@ impl Chat {
         }
     }
 
+    /// Whether it is of no use to wait for an answer.
+    fn is_lost(&self) -> bool {
+        let state = self.session.model.connection();
+        matches!(state, ConnectionState::NotConnected { .. }) || self.ended.is_some()
+    }
+
     /// Whether something was asked for that a person or a script waits for.
     fn has_work(&self) -> bool {
         let is_awaited = |asked: &Asked| !matches!(asked, Asked::Names | Asked::Nothing);
@@ -323,7 +335,6 @@ impl Chat {
             (Some(Asked::Status), Ok(Answer::Reply(reply))) => self.status_came(&reply),
             (Some(Asked::Change(what)), Ok(_)) => self.note(&format!("  ✓ {what}")),
             (Some(Asked::Change(_)), Err(failure)) => {
-                self.discard_refused();
                 self.refuse(failure);
             }
             (Some(Asked::Who | Asked::Status), Err(failure)) => self.refuse(failure),
