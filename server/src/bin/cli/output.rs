@@ -164,3 +164,6 @@ fn local(ts_ms: u64) -> Option<Zoned> {
     let at = Timestamp::from_millisecond(i64::try_from(ts_ms).ok()?).ok()?;
     Some(at.to_zoned(TimeZone::system()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -36,6 +36,7 @@ pub(crate) fn status(
     if !is_watched {
         return Ok(());
     }
+    let mut is_lost = false;
     loop {
         match session.happened.recv_timeout(ASK_AGAIN) {
             Ok(happening) => {
@@ -46,7 +47,13 @@ pub(crate) fn status(
                     output.note("")?;
                     shown.clone_from(status);
                     show(output, &shown)?;
-                } else if let Update::Answer(_, Err(_)) = update {
+                } else if let Update::Answer(_, Ok(_)) = update
+                    && std::mem::take(&mut is_lost)
+                {
+                    tell("a server answers again");
+                } else if let Update::Answer(_, Err(_)) = update
+                    && !std::mem::replace(&mut is_lost, true)
+                {
                     tell("no server answers; trying again each second");
                 }
             }
