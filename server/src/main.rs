@@ -1,7 +1,7 @@
 //! `holdfast-server`: settings, log, store, ports, then the loop.
 //!
-//! Owns: the order of a start, and what a person is told when it fails. Exit codes: 0 stopped, 1 fault,
-//! 2 configuration.
+//! Owns: the order of a start, and what a person is told when it fails. Exit codes: 0 stopped, 1
+//! fault, 2 configuration.
 
 #![expect(
     clippy::disallowed_methods,
@@ -183,8 +183,8 @@ fn connections_max(config: &Config) -> usize {
 }
 
 fn start_log(config: &Config, server: ServerId) -> Result<Logging, Failure> {
-    // The log is the truth and a restart is the repair: nothing goes on after a broken invariant, on
-    // whichever thread. The log's own hook says what it was before it calls this one.
+    // The log is the truth and a restart is the repair: nothing goes on after a broken invariant,
+    // on whichever thread. The log's own hook says what it was before it calls this one.
     std::panic::set_hook(Box::new(|_panic| std::process::abort()));
     let file = config.log_file(server);
     logging::init(logging::Options {
@@ -233,7 +233,8 @@ fn assemble(
     Ok((parts, lock))
 }
 
-/// The cluster's secret: from the settings, or one that was made for a cluster on this machine alone.
+/// The cluster's secret: from the settings, or one that was made for a cluster on this machine
+/// alone.
 fn secret(config: &Config) -> Result<Secret, Failure> {
     if let Some(secret) = &config.cluster_secret {
         return Ok(secret.clone());

@@ -8,11 +8,11 @@
 //! serverN/admin.sock the administration socket
 //! ```
 //!
-//! Owns: that layout, and opening it in the one order that is safe. Driven by: `main`, before the loop
-//! begins. Invariants: one process at a time; a new life is durable before anything is said under it;
-//! `CURRENT` is written before the first life, so a store that never lived and lacks it is begun anew;
-//! tables and journal that do not fit together are refused, never repaired. Does not: serve, or delete what it
-//! does not understand.
+//! Owns: that layout, and opening it in the one order that is safe. Driven by: `main`, before the
+//! loop begins. Invariants: one process at a time; a new life is durable before anything is said
+//! under it; `CURRENT` is written before the first life, so a store that never lived and lacks it
+//! is begun anew; tables and journal that do not fit together are refused, never repaired. Does
+//! not: serve, or delete what it does not understand.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -236,8 +236,8 @@ pub fn restore(
     Ok(index)
 }
 
-/// The secret in the file at `path`, which several servers of one machine may make at the same moment:
-/// `fresh` is written if there is none yet.
+/// The secret in the file at `path`, which several servers of one machine may make at the same
+/// moment: `fresh` is written if there is none yet.
 ///
 /// # Errors
 /// [`StoreError`]

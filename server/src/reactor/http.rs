@@ -1,9 +1,9 @@
 //! Health and metrics for machines: `/healthz`, `/readyz`, `/metrics` on a port of their own.
 //!
 //! Owns: its listener's connections, few and short: one request, one answer, closed. Driven by: the
-//! reactor's loop. Invariants: at most [`CONNECTIONS_MAX`] at once, each at most [`PATIENCE`] old and
-//! with at most [`REQUEST_BYTES_MAX`] read. Does not: serve anything that changes state or names a
-//! person.
+//! reactor's loop. Invariants: at most [`CONNECTIONS_MAX`] at once, each at most [`PATIENCE`] old
+//! and with at most [`REQUEST_BYTES_MAX`] read. Does not: serve anything that changes state or
+//! names a person.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

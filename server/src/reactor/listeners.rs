@@ -1,7 +1,7 @@
 //! The doors: every port that a server listens on, and its administration socket.
 //!
-//! Owns: the listeners. Driven by: `main` (binds, and tells a person what is in the way) and the loop
-//! (accepts). Invariant: all ports are open, or none. Does not: keep connections.
+//! Owns: the listeners. Driven by: `main` (binds, and tells a person what is in the way) and the
+//! loop (accepts). Invariant: all ports are open, or none. Does not: keep connections.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};

@@ -1,12 +1,13 @@
 //! The poll loop: the one thread that owns every socket and the node.
 //!
 //! ```text
-//! poll -> events -> lines, results, deadlines -> Node::handle -> Node::next_effect -> jobs, lines -> flush
+//! poll -> events -> lines, results, deadlines -> Node::handle -> Node::next_effect -> jobs, lines
+//! -> flush
 //! ```
 //!
 //! Owns: the listeners, the sockets, the signals, the clock. Driven by: `main`, once. Invariants:
-//! - sockets are registered once, edge-triggered; what an edge announced and one turn did not get to is
-//!   kept in a set, and the next poll does not wait;
+//! - sockets are registered once, edge-triggered; what an edge announced and one turn did not get
+//!   to is kept in a set, and the next poll does not wait;
 //! - every turn ends with flushing every socket that has something to write, so nothing that can be
 //!   written waits for an event (the stall that sozu documents);
 //! - no client's error goes beyond that client.
@@ -336,8 +337,8 @@ impl Reactor {
         self.http.proceed(token, Health { metrics: self.node.metrics(), uptime_s });
     }
 
-    /// All is durable and the clients are sent away: their last lines are written and seen, then the
-    /// process may end. What happens to a socket here concerns nobody any more.
+    /// All is durable and the clients are sent away: their last lines are written and seen, then
+    /// the process may end. What happens to a socket here concerns nobody any more.
     fn say_goodbye(&mut self, events: &mut Events) -> Result<(), LoopError> {
         let until = Instant::now() + GOODBYE;
         while !self.sockets.is_empty() {

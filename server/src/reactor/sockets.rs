@@ -4,9 +4,9 @@
 //! - a socket whose edge was seen is read until it would block, over as many turns as that takes;
 //! - of a client with [`PIPELINE_MAX`] requests unanswered, or with more than
 //!   [`ANSWERS_BYTES_MAX`] of answers unread, no further line is taken: its own TCP window fills;
-//! - after [`Sockets::close`] nothing of it reaches the node; what was queued is still written, then
-//!   our end of the socket is closed, and what the client still says is read and dropped for a while:
-//!   closing a socket with bytes unread is a reset, which can overtake the last line;
+//! - after [`Sockets::close`] nothing of it reaches the node; what was queued is still written,
+//!   then our end of the socket is closed, and what the client still says is read and dropped for a
+//!   while: closing a socket with bytes unread is a reset, which can overtake the last line;
 //! - the node hears of each end exactly once, unless it closed the connection itself.
 //!
 //! Does not: look into a line.

@@ -66,13 +66,13 @@ fn a_thousand_requests_without_reading_are_all_answered_once_and_memory_stays_bo
             .collect();
         // The other client's questions are answered in turn: so the server has seen all there is.
         let mut probe = Client::connect(server.address);
-        let deadline = Instant::now() + Duration::from_millis(700);
+        let deadline = Instant::now() + Duration::from_millis(2_500);
         let mut grown = 0;
         while Instant::now() < deadline {
             probe.ok("ping", json!({}));
             grown = grown.max(server.resident_bytes().saturating_sub(before));
         }
-        assert!(grown < 24 << 20, "{grown} bytes are held for clients that do not read");
+        assert!(grown < 16 << 20, "{grown} bytes are held for clients that do not read");
         for (client, mut ids) in clients.iter_mut().zip(ids) {
             while !ids.is_empty() {
                 let line = client.line().expect("an answer");
@@ -91,7 +91,8 @@ fn who_says_nothing_is_sent_away_after_ten_seconds_and_nobody_minds() {
     let start = Instant::now();
     let mut silent: Vec<_> =
         (0..500).map(|_| Client::bare(Box::new(dial(server.address)))).collect();
-    // These stop in the middle of a handshake, of a line, and behind a whole line that is no `hello`.
+    // These stop in the middle of a handshake, of a line, and behind a whole line that is no
+    // `hello`.
     let mut stopped: Vec<TcpStream> = Vec::new();
     for begun in [&b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..], b"{\"id\":1,\"op\":\"he"] {
         for _ in 0..20 {
@@ -149,29 +150,21 @@ fn a_client_that_has_ended_its_side_and_does_not_read_costs_no_processor_time() 
     let mut client = resume_on(&stream, &token);
     let ids: Vec<_> = (0..200).map(|_| client.ask("history", json!({"conv": conv}))).collect();
     stream.shutdown(Shutdown::Write).unwrap();
-    // The window opens a little, again and again: each time an edge comes.
-    let mut probe = Client::connect(server.address);
-    for _ in 0..20 {
-        client.line().expect("an answer");
-        probe.ok("ping", json!({}));
-    }
-    // What was asked is still worked on for a moment; then there is nothing to do.
-    let begin = Instant::now();
-    loop {
-        let before = server.processor_time();
-        std::thread::sleep(Duration::from_millis(300));
-        let used = server.processor_time() - before;
-        if used <= Duration::from_millis(30) {
-            break;
-        }
-        assert!(begin.elapsed() < Duration::from_secs(5), "{used:?} of 300 ms for nothing");
-    }
-    // The rest comes when it is read.
-    let mut left = ids.len() - 20;
-    while let Some(line) = client.line() {
+    // The window opens a little, again and again: each time an edge comes. While it is closed, there
+    // is nothing to do, however much waits.
+    let mut left = ids.len();
+    let mut busy = 0;
+    while left > 0 {
+        let line = client.line().expect("an answer");
         left -= usize::from(line.get("id").is_some());
+        if left < 120 {
+            let before = server.loop_time();
+            std::thread::sleep(Duration::from_millis(15));
+            busy += u32::from(server.loop_time() - before > Duration::from_millis(12));
+        }
     }
-    assert_eq!(left, 0);
+    assert!(client.line().is_none_or(|line| line.get("ev").is_some()), "one answer too many");
+    assert!(busy < 2, "{busy} times busy with nothing");
 }
 
 #[test]

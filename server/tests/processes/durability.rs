@@ -1,5 +1,5 @@
-//! `kill -9` at random moments under load, judged from outside: what was acknowledged is there, once,
-//! in order, and whoever resumes by cursor misses nothing.
+//! `kill -9` at random moments under load, judged from outside: what was acknowledged is there,
+//! once, in order, and whoever resumes by cursor misses nothing.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -131,6 +131,7 @@ impl Random {
     }
 }
 
+#[expect(clippy::print_stdout, reason = "the seed of a failure is needed to try it again")]
 fn kill_again_and_again(server: &mut Server) {
     let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     let given = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok());

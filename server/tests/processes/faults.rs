@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use crate::support::client::{Client, fresh_txn};
 use crate::support::server::Server;
 
-/// Starts a server that must not come up; gives its exit code and what it said, which must be in its
-/// log as well, and must say this.
+/// Starts a server that must not come up; gives its exit code and what it said, which must be in
+/// its log as well, and must say this.
 fn refuses(server: &Server, sentence: &str) -> (Option<i32>, String) {
     let (code, _, said) = server.run(&[]);
     assert!(said.contains(sentence), "no `{sentence}` in: {said}");
@@ -18,7 +18,8 @@ fn refuses(server: &Server, sentence: &str) -> (Option<i32>, String) {
     (code, said)
 }
 
-/// Everything in a folder, except for what each start touches: nothing is in a lock, nor in a spare.
+/// Everything in a folder, except for what each start touches: nothing is in a lock, nor in a
+/// spare.
 fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(folder).unwrap() {

@@ -1,4 +1,5 @@
-//! What must not be found anywhere: passwords, tokens and texts in logs, and files that others may read.
+//! What must not be found anywhere: passwords, tokens and texts in logs, and files that others may
+//! read.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -76,7 +77,8 @@ fn use_everything(server: &Server) -> Vec<String> {
     tokens
 }
 
-/// Lines that cannot be read are refused with a reason, which may be logged: it must not quote them.
+/// Lines that cannot be read are refused with a reason, which may be logged: it must not quote
+/// them.
 fn broken_lines(server: &Server) {
     for line in [
         format!("{}\n", secret("no json")),

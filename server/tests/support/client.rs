@@ -128,7 +128,8 @@ impl Client {
         matches!(self.reader.read(&mut [0; 1]), Ok(0))
     }
 
-    /// The answer to request `id`; events that come before it are kept. Nothing: the connection ended.
+    /// The answer to request `id`; events that come before it are kept. Nothing: the connection
+    /// ended.
     pub(crate) fn answer(&mut self, id: u64) -> Option<Value> {
         loop {
             let line = self.line()?;

@@ -1,5 +1,5 @@
-//! A small disk of its own for a server: a file system in memory, in a mount namespace that nobody else
-//! sees and that ends with the test. Linux only.
+//! A small disk of its own for a server: a file system in memory, in a mount namespace that nobody
+//! else sees and that ends with the test. Linux only.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};

@@ -8,12 +8,12 @@ use serde_json::json;
 use super::client::{Client, fresh_txn};
 use super::server::Server;
 
-/// The longest that an answer may take in a debug build on a machine that runs other tests as well: a
-/// loop that waits for one client, or works through all that it sent, takes seconds.
+/// The longest that an answer may take in a debug build on a machine that runs other tests as well:
+/// a loop that waits for one client, or works through all that it sent, takes seconds.
 const LATENCY_MAX: Duration = Duration::from_millis(250);
 
-/// Does something to the server while another client asks question after question; fails if that one
-/// had to wait.
+/// Does something to the server while another client asks question after question; fails if that
+/// one had to wait.
 pub(crate) fn undisturbed<T>(server: &Server, act: impl FnOnce() -> T) -> T {
     let mut client = Client::connect(server.address);
     client.sign_up(&format!("n{}", &fresh_txn()[20..]));

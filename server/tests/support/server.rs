@@ -1,5 +1,5 @@
-//! The built server as a process of its own, in a folder of its own, on ports picked free. It dies with
-//! the test.
+//! The built server as a process of its own, in a folder of its own, on ports picked free. It dies
+//! with the test.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -34,8 +34,8 @@ pub(crate) struct Server {
     process: Option<Child>,
 }
 
-/// Ports below those that systems hand out by themselves, so that no connection of another test takes
-/// one while a server is between two lives.
+/// Ports below those that systems hand out by themselves, so that no connection of another test
+/// takes one while a server is between two lives.
 const PORTS: std::ops::Range<u16> = 20_000..32_000;
 
 /// A port that nobody has just now, and that this process does not give out twice.
@@ -199,6 +199,13 @@ impl Server {
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
         kib.expect("VmRSS is there") * 1024
+    }
+
+    /// Processor time of the poll loop alone: it is the first thread.
+    pub(crate) fn loop_time(&self) -> Duration {
+        let stat = self.proc_file("schedstat");
+        let nanoseconds = stat.split_whitespace().next().and_then(|ns| ns.parse().ok());
+        Duration::from_nanos(nanoseconds.expect("Linux counts each thread's time"))
     }
 
     /// Processor time used so far, all threads.
