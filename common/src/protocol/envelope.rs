@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::operations::cut;
 use super::{DEPTH_MAX, Durable, Ephemeral, ErrorCode, ErrorReply, Request, ServerLine};
 use crate::ids::Cursor;
 
@@ -42,7 +43,7 @@ impl RequestFrame {
             return Err(broken("not a JSON object".to_owned()));
         }
         let envelope: RequestEnvelope<'_> = serde_json::from_str(text)
-            .map_err(|error| broken(format!("not a request: {error}")))?;
+            .map_err(|error| broken(format!("not a request: {}", cut(&error.to_string()))))?;
         let id: u64 = envelope.id.get().parse().unwrap_or(0);
         if id == 0 || id >= ID_END {
             return Err(broken("field `id`: expected a positive integer below 2^53".to_owned()));

@@ -107,6 +107,14 @@ pub(super) fn unknown() -> ErrorReply {
     ErrorReply::new(ErrorCode::UnknownOp)
 }
 
+/// serde repeats the value that it did not expect, which may be as long as the line.
+const REASON_BYTES_MAX: usize = 200;
+
+/// The beginning of a sentence, cut between characters.
+pub(super) fn cut(text: &str) -> &str {
+    &text[..text.floor_char_boundary(REASON_BYTES_MAX)]
+}
+
 /// Reads a `d` or an `ok`; a fault names the field it is in.
 pub(super) fn parse_body<'a, T: Deserialize<'a>>(body: &'a str) -> Result<T, ErrorReply> {
     let deserializer = &mut serde_json::Deserializer::from_str(body);
@@ -115,7 +123,8 @@ pub(super) fn parse_body<'a, T: Deserialize<'a>>(body: &'a str) -> Result<T, Err
         let reason = error.inner().to_string();
         // serde_json's position counts from the start of `d`, which helps nobody.
         let reason = reason.split(" at line ").next().unwrap_or_default();
-        let text = match path.as_str() {
+        let (path, reason) = (cut(&path), cut(reason));
+        let text = match path {
             "." => reason.to_owned(),
             path => format!("field `{path}`: {reason}"),
         };

@@ -82,6 +82,15 @@ fn a_missing_or_wrong_field_is_named() {
 }
 
 #[test]
+fn a_refusal_repeats_no_more_than_the_beginning_of_what_it_refuses() {
+    let long = "\u{1}é".repeat(10_000);
+    let upto = serde_json::to_string(&long).unwrap();
+    let (_, text) =
+        text_of(request(&format!(r#"{{"id":1,"op":"read","d":{{"conv":"c1","upto":{upto}}}}}"#)));
+    assert!(text.starts_with("field `upto`: invalid type") && text.len() < 300, "{text}");
+}
+
+#[test]
 fn numbers_as_text_are_refused() {
     let (code, text) = text_of(request(r#"{"id":1,"op":"read","d":{"conv":"c1","upto":"5"}}"#));
     assert_eq!(code, ErrorCode::BadRequest);

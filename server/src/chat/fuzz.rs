@@ -79,8 +79,12 @@ fn ask_everything(rows: &MemoryRows) {
         ask(Query::AccountById(user));
         ask(Query::Sessions(Actor { user, session: SESSION }));
         ask(Query::Conversations(user, Conversations::default()));
-        let after = Cursor { generation: 1, index: number };
-        ask(Query::Backlog { user, after, bytes_max: 1_000 });
+        for generation in [0, 1, u64::MAX] {
+            for index in [number, u64::MAX - number] {
+                let after = Cursor { generation, index };
+                ask(Query::Backlog { user, after, bytes_max: 1_000 });
+            }
+        }
         for page in [Page::Newest, Page::Before(Seq(u64::MAX)), Page::After(Seq(u64::MAX))] {
             for conv in [ConversationId(number), ConversationId(u64::MAX)] {
                 ask(Query::History(user, History { conv, page, limit: Some(u32::MAX) }));

@@ -259,8 +259,10 @@ impl Replication {
             .expect("fewer entries wait than memory holds");
         let mut bytes = 0;
         let fits = |entry: &&Entry| {
+            // The first one always goes, however large: nothing behind it can go before.
+            let is_first = bytes == 0;
             bytes += entry_bytes(entry);
-            bytes <= APPEND_BYTES_MAX
+            is_first || bytes <= APPEND_BYTES_MAX
         };
         let waiting = self.uncommitted.range(skip..);
         waiting.take(APPEND_ENTRIES_MAX).take_while(fits).cloned().collect()

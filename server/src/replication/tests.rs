@@ -115,3 +115,19 @@ fn a_flood_of_proposals_is_refused_with_busy_and_taken_again_when_it_has_drained
     assert_eq!(committed.len(), WAITING_ENTRIES_MAX);
     assert!(replication.propose(operation("x")).is_ok());
 }
+
+#[test]
+fn an_entry_larger_than_an_append_goes_alone() {
+    let mut replication = Replication::start(me(1), new_store(), CLUSTER).unwrap();
+    settle(&mut replication);
+    let large: Arc<[u8]> = vec![0; APPEND_BYTES_MAX + 1].into();
+    replication.propose(large).unwrap();
+    replication.propose(operation("behind")).unwrap();
+    let Some(Effect::Append { entries, .. }) = replication.next_effect() else {
+        panic!("an append");
+    };
+    assert_eq!(entries.len(), 1);
+    replication.handle(Input::Appended);
+    settle(&mut replication);
+    assert!(replication.is_idle(), "nothing waits for ever");
+}

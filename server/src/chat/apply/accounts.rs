@@ -11,6 +11,10 @@ use crate::chat::schema::{
 };
 use crate::tables::Fault;
 
+/// Live sessions of one account: whoever signs in on another device ends the oldest. So the list
+/// of them fits into a line, and ending all of them into a small entry. Few in tests.
+const SESSIONS_MAX: usize = if cfg!(test) { 6 } else { 64 };
+
 impl Step<'_, '_> {
     pub(super) fn register(
         &mut self,
@@ -40,7 +44,7 @@ impl Step<'_, '_> {
         self.batch.put(registration_index_key(self.entry.index), &registration);
         self.batch.put(registration, &user);
         if let Some(session) = session {
-            self.add_session(ts_ms, user, session, Some(txn));
+            self.add_session(ts_ms, user, session, Some(txn))?;
         }
         Ok(Ok(Success::SignedIn { user, name }))
     }
@@ -90,7 +94,7 @@ impl Step<'_, '_> {
             let ended = self.end_sessions(user, |_, session| made_by(session))?;
             self.ended(user, Ended::These(ended), Ending::Revoked);
         }
-        self.add_session(ts_ms, user, session, replaces);
+        self.add_session(ts_ms, user, session, replaces)?;
         Ok(Ok(Success::SignedIn { user, name: row.name }))
     }
 
@@ -100,12 +104,31 @@ impl Step<'_, '_> {
         user: UserId,
         session: NewSession,
         registered: Option<Txn>,
-    ) {
+    ) -> Result<(), Fault> {
         let NewSession { id, token_hash, device } = session;
         let index = self.entry.index;
         let row = SessionRow { token_hash, device, created_ms: ts_ms, index, registered };
         self.batch.put(session_key(user, id), &row);
         self.batch.put(token_key(&token_hash), &Actor { user, session: id });
+        self.end_oldest_sessions(user)
+    }
+
+    /// Ends what an account has beyond [`SESSIONS_MAX`], the oldest first.
+    fn end_oldest_sessions(&mut self, user: UserId) -> Result<(), Fault> {
+        let mut by_age = Vec::new();
+        let prefix = sessions_of(user);
+        for key in self.batch.keys(&prefix, &prefix, usize::MAX)? {
+            let row = self.batch.shared_row::<SessionRow>(&key)?;
+            by_age.extend(row.map(|row| row.index));
+        }
+        if by_age.len() <= SESSIONS_MAX {
+            return Ok(());
+        }
+        by_age.sort_unstable();
+        let first_kept = by_age[by_age.len() - SESSIONS_MAX];
+        let ended = self.end_sessions(user, |_, session| session.index < first_kept)?;
+        self.ended(user, Ended::These(ended), Ending::Revoked);
+        Ok(())
     }
 
     /// Removes the sessions of an account for which `which` says so.

@@ -37,10 +37,12 @@ pub(super) fn backlog(
         return Ok(Answer::Refused(ErrorCode::Behind.into()));
     }
     let generation = generation_of(rows, Index(after.index))?;
-    if after.index + 1 < meta.floor.0 || generation != after.generation {
+    // A client can write any number: behind the largest one there is no place.
+    let next = after.index.checked_add(1).map(Index).filter(|next| *next >= meta.floor);
+    let Some(next) = next.filter(|_| generation == after.generation) else {
         return Ok(Answer::Refused(ErrorCode::CursorExpired.into()));
-    }
-    let from = event_key(user, Index(after.index + 1));
+    };
+    let from = event_key(user, next);
     let mut found = Vec::new();
     rows.range(&from, &end_of(&events_of(user)), Order::Ascending, &mut |key, value| {
         found.push((Index(number_at(key, 9)), decode::<EventRow>(value)));

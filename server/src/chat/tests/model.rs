@@ -15,6 +15,7 @@ mod messages;
 /// Gone conversations are told in pieces of so many: the one thing of erasing that can be seen.
 const TOLD_AT_ONCE: usize = 4;
 const MARKS_KEPT: usize = 30;
+const SESSIONS_MAX: usize = 6;
 
 pub(super) struct User {
     pub(super) name: String,
@@ -267,6 +268,11 @@ impl Model {
             row.sessions.retain(|_, session| session.registered != replaces);
         }
         row.sessions.insert(id, made);
+        while row.sessions.len() > SESSIONS_MAX {
+            let oldest = row.sessions.iter().min_by_key(|(_, session)| session.index);
+            let oldest = *oldest.unwrap().0;
+            row.sessions.remove(&oldest);
+        }
         Ok(Success::SignedIn { user, name })
     }
 

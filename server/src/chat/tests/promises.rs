@@ -402,6 +402,28 @@ fn what_a_crash_left_half_done_is_known() {
 }
 
 #[test]
+fn whoever_signs_in_on_one_device_too_many_ends_the_oldest_session() {
+    let mut world = world();
+    let anna = world.register("anna", 1);
+    let mut sign_in = |n| {
+        let session = new_session(n);
+        let operation = Operation::SignIn { user: anna.user, revision: 1, session, replaces: None };
+        world.apply(operation).notices
+    };
+    for n in 2..=6 {
+        assert_eq!(sign_in(n), Vec::new());
+    }
+    for n in 7..10 {
+        let sessions = Ended::These(vec![session(n - 6)]);
+        let reason = Ending::Revoked;
+        assert_eq!(sign_in(n), [Notice::Ended { user: anna.user, sessions, reason }]);
+    }
+    let newest = Actor { session: session(9), ..anna };
+    let Answer::Reply(Reply::Sessions(ok)) = world.ask(&Query::Sessions(newest)) else { panic!() };
+    assert_eq!(ok.sessions.len(), 6);
+}
+
+#[test]
 fn verify_hashes_every_row_and_tells_one_changed_byte() {
     let verified = |tampered: bool| {
         let (mut world, ..) = two(5);
