@@ -2,6 +2,7 @@
 
 pub mod chat;
 pub mod entry;
+pub mod folder;
 pub mod journal;
 pub mod node;
 pub mod reactor;

@@ -240,7 +240,7 @@ fn secret(config: &Config) -> Result<Secret, Failure> {
         return Ok(secret.clone());
     }
     let path = config.secret_file();
-    store::secret(&path, tls::fresh_secret(random()?)).map_err(Failure::fault)
+    store::secret(&path, &tls::fresh_secret(random()?)).map_err(Failure::fault)
 }
 
 fn salts() -> Result<Salts, Failure> {

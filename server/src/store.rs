@@ -10,24 +10,30 @@
 //!
 //! Owns: that layout, and opening it in the one order that is safe. Driven by: `main`, before the
 //! loop begins. Invariants: one process at a time; a new life is durable before anything is said
-//! under it; `CURRENT` is written before the first life, so a store that never lived and lacks it
-//! is begun anew; tables and journal that do not fit together are refused, never repaired. Does
-//! not: serve, or delete what it does not understand.
+//! under it; `store` is written before anything else and `CURRENT` before the first life, so a
+//! store that never lived and lacks it is begun anew, and nothing else is; tables and journal that
+//! do not fit together are refused, never repaired. Does not: serve, or delete what it does not
+//! understand.
+
+mod restore;
+mod secret;
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use holdfast_common::config::Secret;
 use holdfast_common::ids::{Cursor, ServerId, hex, unhex};
 
 use crate::chat::{self, Meta};
-use crate::entry::{Ballot, Entry, HardState, Incarnation, Index, Payload, StoreId, View};
-use crate::journal::{self, Batch, FolderDisk, Journal, OpenError};
+use crate::entry::{Ballot, HardState, Incarnation, Index, StoreId};
+use crate::folder as durably;
+use crate::journal::{self, FolderDisk, Journal, OpenError};
 use crate::replication::Recovered;
 use crate::tables::{self, DiskRows, snapshot};
 use crate::work::{self, RecoverError};
+pub use restore::restore;
+pub use secret::secret;
 
 /// Entries are read from the journal in pieces of about this many bytes at a start.
 const READ_BYTES: usize = 4 << 20;
@@ -52,7 +58,8 @@ pub enum StoreError {
     /// What is there cannot be believed.
     #[error(
         "the data in {} is damaged: {why}. Nothing was changed. Restore a backup into an empty \
-         folder (holdfast restore FILE --id N), and keep this one until that works", .folder.display()
+         folder (holdfast restore FILE --id N), and keep this one until that works",
+        .folder.display()
     )]
     Damaged {
         /// The folder.
@@ -73,6 +80,18 @@ pub enum StoreError {
     /// `restore` goes into an empty folder only.
     #[error("{} is not empty: a backup is restored into an empty folder", .0.display())]
     NotEmpty(PathBuf),
+    /// A restore was cut short in it.
+    #[error(
+        "{}: a restore into this folder was not finished: run it again, or empty the folder",
+        .0.display()
+    )]
+    HalfRestored(PathBuf),
+    /// The file that should hold the cluster's secret does not.
+    #[error(
+        "{}: this file holds no secret of at least 32 characters: put it back from a backup, or \
+         remove it: clients will then say that this server's identity has changed", .0.display()
+    )]
+    NoSecret(PathBuf),
     /// The backup cannot be used.
     #[error("{}: {source}", .path.display())]
     Snapshot {
@@ -123,12 +142,16 @@ pub struct Salts {
 pub fn open(folder: &Path, server: ServerId, salts: Salts) -> Result<Store, StoreError> {
     let lock = lock(folder)?;
     let options = journal::Options::new(salts.journal);
+    if folder.join(restore::UNFINISHED).exists() {
+        return Err(StoreError::HalfRestored(folder.to_owned()));
+    }
+    let damaged =
+        |why: &str| StoreError::Damaged { folder: folder.to_owned(), why: why.to_owned() };
     let identity = match read_identity(folder)? {
         Some(identity) if has_current(folder)? => identity,
-        Some(identity) if identity.life > 0 => {
-            let (folder, why) = (folder.to_owned(), "CURRENT is missing".to_owned());
-            return Err(StoreError::Damaged { folder, why });
-        }
+        Some(identity) if identity.life > 0 => return Err(damaged("CURRENT is missing")),
+        // A start writes it before anything else, so whatever is there was a store.
+        None if holds_anything(folder) => return Err(damaged("the file `store` is missing")),
         found => {
             let store = found.map_or(StoreId(salts.store), |found| found.store);
             let identity = Incarnation { server, store, life: 0 };
@@ -186,84 +209,6 @@ pub fn check(folder: &Path) -> Result<Checked, StoreError> {
     Ok(Checked { last: journal.last().0, applied: meta.applied, rows, hash })
 }
 
-/// Puts a backup into an empty folder, as a new store in a new generation whose view is this server
-/// alone: whoever held a cursor of the history behind the backup learns that it is another history.
-///
-/// # Errors
-/// [`StoreError`]
-pub fn restore(
-    folder: &Path,
-    server: ServerId,
-    salts: Salts,
-    backup: &Path,
-) -> Result<Index, StoreError> {
-    let _lock = lock(folder)?;
-    if has_current(folder)? {
-        return Err(StoreError::NotEmpty(folder.to_owned()));
-    }
-    let damaged = |source| StoreError::Snapshot { path: backup.to_owned(), source };
-    let mut input = io::BufReader::with_capacity(
-        1 << 20,
-        File::open(backup).map_err(|error| damaged(error.into()))?,
-    );
-    clear(folder)?;
-    let mut rows = DiskRows::open(&tables_folder(folder))?;
-    snapshot::install(&mut input, &mut rows).map_err(damaged)?;
-    let meta = chat::meta(&rows)?;
-    let Some(view) = meta.view else {
-        let why = snapshot::SnapshotError::Damaged("it belongs to no cluster");
-        return Err(damaged(why));
-    };
-    let incarnation = Incarnation { server, store: StoreId(salts.store), life: 1 };
-    let ballot =
-        Ballot { generation: meta.ballot.generation + 1, round: meta.ballot.round + 1, server };
-    let alone = View { cluster: view.cluster, members: vec![incarnation] };
-    let entry = Entry { index: meta.applied.next(), ballot, payload: Payload::View(alone) };
-    let index = entry.index;
-    let mut journal = Journal::create(
-        FolderDisk::new(&journal_folder(folder)).map_err(io_at(folder, "make the journal"))?,
-        (meta.applied, meta.ballot),
-        HardState { promise: meta.ballot, commit: meta.applied },
-        journal::Options::new(salts.journal),
-    )?;
-    journal.append(&Batch {
-        hard_state: HardState { promise: ballot, commit: index },
-        cut_after: None,
-        entries: vec![entry],
-    })?;
-    write_identity(folder, incarnation)?;
-    write_durably(folder, "CURRENT", b"1\n")?;
-    Ok(index)
-}
-
-/// The secret in the file at `path`, which several servers of one machine may make at the same
-/// moment: `fresh` is written if there is none yet.
-///
-/// # Errors
-/// [`StoreError`]
-pub fn secret(path: &Path, fresh: String) -> Result<Secret, StoreError> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(io_at(folder, "make this folder"))?;
-    }
-    // Written under another name first, and linked: whoever finds the file finds it whole.
-    let new = path.with_extension(format!("secret.{}", std::process::id()));
-    let write = || {
-        let mut options = OpenOptions::new();
-        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-        file.write_all(fresh.as_bytes())?;
-        file.sync_all()?;
-        match fs::hard_link(&new, path) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-            Ok(()) | Err(_) => fs::remove_file(&new),
-        }
-    };
-    if !path.exists() {
-        write().map_err(io_at(path, "write this file"))?;
-    }
-    let text = fs::read_to_string(path).map_err(io_at(path, "read this file"))?;
-    Ok(Secret::new(text.trim().to_owned()))
-}
-
 fn io_at(path: &Path, doing: &'static str) -> impl Fn(io::Error) -> StoreError {
     let path = path.to_owned();
     move |source| StoreError::Io { path: path.clone(), doing, source }
@@ -271,11 +216,7 @@ fn io_at(path: &Path, doing: &'static str) -> impl Fn(io::Error) -> StoreError {
 
 /// Makes the folder if it is not there, and takes it for this process.
 fn lock(folder: &Path) -> Result<File, StoreError> {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)
-        .map_err(io_at(folder, "make this folder"))?;
+    durably::make(folder).map_err(io_at(folder, "make this folder"))?;
     let path = folder.join("lock");
     let file = OpenOptions::new()
         .write(true)
@@ -313,6 +254,11 @@ fn journal_folder(folder: &Path) -> PathBuf {
     folder.join("journal").join("1")
 }
 
+/// Whether there is anything of a store besides the file `store`.
+fn holds_anything(folder: &Path) -> bool {
+    ["CURRENT", "journal", "tables"].iter().any(|name| folder.join(name).exists())
+}
+
 /// Removes what a first start left that was cut short before anything was acknowledged.
 fn clear(folder: &Path) -> Result<(), StoreError> {
     for path in [tables_folder(folder), journal_folder(folder)] {
@@ -332,11 +278,10 @@ fn begin(folder: &Path, options: journal::Options) -> Result<(), StoreError> {
     let disk = FolderDisk::new(&journal_folder(folder));
     let disk = disk.map_err(io_at(folder, "make the journal"))?;
     Journal::create(disk, (Index(0), Ballot::NONE), HardState::NONE, options)?;
+    durably::make(&tables_folder(folder)).map_err(io_at(folder, "make the tables"))?;
     drop(DiskRows::open(&tables_folder(folder))?);
-    for parent in ["journal", "tables"] {
-        sync_folder(&folder.join(parent))?;
-    }
-    write_durably(folder, "CURRENT", b"1\n")
+    let current = folder.join("CURRENT");
+    durably::replace(&current, b"1\n").map_err(io_at(&current, "write this file"))
 }
 
 fn open_current(
@@ -399,27 +344,8 @@ fn read_identity(folder: &Path) -> Result<Option<Incarnation>, StoreError> {
 fn write_identity(folder: &Path, identity: Incarnation) -> Result<(), StoreError> {
     let Incarnation { server, store, life } = identity;
     let text = format!("server={server} store={} life={life}\n", hex(&store.0.to_be_bytes()));
-    write_durably(folder, "store", text.as_bytes())
-}
-
-/// A small file, replaced whole: after a crash it is the old one or the new one.
-fn write_durably(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
-    let path = folder.join(name);
-    let new = folder.join(format!("{name}.new"));
-    let write = || {
-        let mut options = OpenOptions::new();
-        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&new, &path)
-    };
-    write().map_err(io_at(&path, "write this file"))?;
-    sync_folder(folder)
-}
-
-fn sync_folder(folder: &Path) -> Result<(), StoreError> {
-    let sync = || File::open(folder)?.sync_all();
-    sync().map_err(io_at(folder, "sync this folder"))
+    let path = folder.join("store");
+    durably::replace(&path, text.as_bytes()).map_err(io_at(&path, "write this file"))
 }
 
 #[cfg(test)]

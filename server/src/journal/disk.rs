@@ -81,7 +81,7 @@ impl FolderDisk {
     /// # Errors
     /// The system's.
     pub fn new(path: &Path) -> io::Result<FolderDisk> {
-        std::fs::create_dir_all(path)?;
+        crate::folder::make(path)?;
         Ok(FolderDisk { folder: path.to_owned(), open: BTreeMap::new() })
     }
 
@@ -147,6 +147,6 @@ impl Disk for FolderDisk {
     }
 
     fn sync_names(&mut self) -> io::Result<()> {
-        File::open(&self.folder)?.sync_all()
+        crate::folder::sync(&self.folder)
     }
 }

@@ -62,6 +62,69 @@ fn a_first_start_that_was_cut_short_is_begun_anew_and_a_store_that_lived_never_i
 }
 
 #[test]
+fn without_its_file_store_a_store_is_refused_and_nothing_of_it_is_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    live_once(folder.path());
+    let away = tempfile::tempdir().unwrap();
+    for name in ["store", "CURRENT"] {
+        fs::rename(folder.path().join(name), away.path().join(name)).unwrap();
+        let refused = open(folder.path(), ONE, SALTS).unwrap_err();
+        assert!(refused.to_string().contains("the file `store` is missing"), "{refused}");
+    }
+    for name in ["store", "CURRENT"] {
+        fs::rename(away.path().join(name), folder.path().join(name)).unwrap();
+    }
+    assert_eq!(open(folder.path(), ONE, SALTS).unwrap().recovered.last.0, Index(1));
+}
+
+#[test]
+fn a_restore_goes_into_an_empty_folder_only_and_what_was_there_stays() {
+    let (folder, new) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    live_once(folder.path());
+    let backup = new.path().join("backup");
+    let store = open(folder.path(), ONE, SALTS).unwrap();
+    snapshot::export(&store.rows, b"about", &mut File::create(&backup).unwrap()).unwrap();
+    drop(store);
+    fs::remove_file(folder.path().join("CURRENT")).unwrap();
+    let refused = restore(folder.path(), ONE, SALTS, &backup);
+    assert!(matches!(refused, Err(StoreError::NotEmpty(_))), "{refused:?}");
+    fs::write(folder.path().join("CURRENT"), "1\n").unwrap();
+    open(folder.path(), ONE, SALTS).unwrap();
+}
+
+#[test]
+fn a_restore_that_was_cut_short_can_be_done_again_and_no_server_starts_on_it() {
+    let (folder, new) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    live_once(folder.path());
+    let backup = folder.path().join("backup");
+    let store = open(folder.path(), ONE, SALTS).unwrap();
+    snapshot::export(&store.rows, b"about", &mut File::create(&backup).unwrap()).unwrap();
+    drop(store);
+    let whole = fs::read(&backup).unwrap();
+    fs::write(&backup, &whole[..whole.len() - 1]).unwrap();
+    assert!(matches!(restore(new.path(), ONE, SALTS, &backup), Err(StoreError::Snapshot { .. })));
+    assert!(matches!(open(new.path(), ONE, SALTS), Err(StoreError::HalfRestored(_))));
+    fs::write(&backup, &whole).unwrap();
+    assert_eq!(restore(new.path(), ONE, SALTS, &backup).unwrap(), Index(2));
+    open(new.path(), ONE, SALTS).unwrap();
+}
+
+#[test]
+fn a_secret_is_made_once_and_one_that_was_cut_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("data").join("cluster.secret");
+    let fresh = "first ".repeat(8);
+    assert_eq!(secret(&path, &fresh).unwrap().expose(), fresh.trim());
+    assert_eq!(secret(&path, &"second ".repeat(8)).unwrap().expose(), fresh.trim());
+    for cut in ["", "first first"] {
+        fs::write(&path, cut).unwrap();
+        let refused = secret(&path, &fresh).unwrap_err().to_string();
+        assert!(refused.contains("no secret of at least 32 characters"), "{refused}");
+        assert!(!refused.contains("first"), "a secret is never printed: {refused}");
+    }
+}
+
+#[test]
 fn tables_and_journal_that_do_not_fit_together_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     live_once(folder.path());

@@ -172,6 +172,7 @@ fn write_backup(view: &dyn Read, path: &Path) -> Result<BackedUp, NotWritten> {
     out.flush().map_err(|error| failed(&error))?;
     let file = out.into_inner().map_err(|error| failed(&error))?;
     file.sync_all().map_err(|error| failed(&error))?;
+    crate::folder::sync_around(path).map_err(|error| failed(&error))?;
     let bytes = file.metadata().map_err(|error| failed(&error))?.len();
     Ok(BackedUp { index: meta.applied, rows, bytes })
 }
