@@ -49,6 +49,7 @@ fn wrong_use_is_told_apart_from_a_refusal() {
     ada.does_plainly(&["--server", "here", "status"]).ends(2, "ADDRESS:PORT");
     ada.does_plainly(&["--env", "nowhere.env", "users"]).ends(2, "nowhere.env");
     ada.does(&["register", "ada"]).ends(2, "--password-file");
+    ada.does(&["register"]).ends(2, "which name");
     ada.does(&["register", "ada", "--password-file", "none"]).ends(2, "none");
     ada.does(&["register", "ada", "--password-file", "-"]).ends(2, "too few lines");
     fs::write(folder.path().join("wrong.env"), "SERVER1_IP=here\n").unwrap();

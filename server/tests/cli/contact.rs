@@ -6,6 +6,7 @@ use super::support::server::free_port;
 #[test]
 fn anybody_may_ask_how_the_cluster_is_and_nobody_is_asked_anything() {
     let (folder, mut server) = server();
+    let _first = Person::registered(folder.path(), "first", &server);
     let ada = Person::new(folder.path(), "ada", &server);
     let address = server.address.to_string();
     let status = ada.does_plainly(&["--server", &address, "status", "--json"]).json();

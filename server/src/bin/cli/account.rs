@@ -3,7 +3,7 @@
 //! Owns: the words with the person. Driven by: `main` and `chat`. Invariant: a password is in
 //! memory only, and no longer than the command.
 
-use std::io::IsTerminal as _;
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
 use holdfast_common::client::{Answer, Command, Failure, SessionState};
 use holdfast_common::config::Secret;
@@ -19,9 +19,15 @@ use super::session::Session;
 pub(crate) fn sign_in(
     options: &Options,
     output: &mut Output,
-    name: &str,
+    name: Option<&str>,
     is_new: bool,
 ) -> Result<(), Problem> {
+    let name = match name {
+        Some(name) => name.to_owned(),
+        None if std::io::stdin().is_terminal() => ask_for("Name: ")?,
+        None => return Err(Problem::Usage("which name?".to_owned())),
+    };
+    let name = name.as_str();
     check_name(name).map_err(|broken| Problem::Refused(broken.into()))?;
     let mut session = Session::open(options)?;
     let mut passwords = Passwords::new(options)?;
@@ -33,6 +39,16 @@ pub(crate) fn sign_in(
     session.tidy_up()?;
     let done = if is_new { "registered, and signed in as" } else { "signed in as" };
     output.note(&format!("{done} {user}"))
+}
+
+/// Asks a person for a line.
+pub(crate) fn ask_for(prompt: &str) -> Result<String, Problem> {
+    write!(std::io::stderr(), "{prompt}").ok();
+    let mut answer = String::new();
+    if std::io::stdin().lock().read_line(&mut answer)? == 0 {
+        return Err(Problem::not_signed_in());
+    }
+    Ok(answer.trim().to_owned())
 }
 
 /// Signs in; gives the name as registered.

@@ -46,8 +46,8 @@ fn main() -> ExitCode {
 fn run(options: &Options, output: &mut Output) -> Result<(), Problem> {
     match &options.command {
         Command::Chat { user } => chat::chat(options, user.as_deref()),
-        Command::Register { name } => account::sign_in(options, output, name, true),
-        Command::Login { name } => account::sign_in(options, output, name, false),
+        Command::Register { name } => account::sign_in(options, output, name.as_deref(), true),
+        Command::Login { name } => account::sign_in(options, output, name.as_deref(), false),
         Command::Logout => account::logout(options, output),
         Command::Passwd => account::passwd(options, output),
         Command::DeleteAccount => account::delete(options, output),

@@ -51,13 +51,13 @@ pub(crate) enum Command {
     },
     /// Create an account and sign in to it.
     Register {
-        /// Its name: 3 to 32 of a-z A-Z 0-9 _ . - beginning with a letter.
-        name: String,
+        /// Its name: 3 to 32 of a-z A-Z 0-9 _ . - beginning with a letter. Asked for if missing.
+        name: Option<String>,
     },
     /// Sign in; later commands use this sign-in.
     Login {
-        /// The account's name.
-        name: String,
+        /// The account's name. Asked for if missing.
+        name: Option<String>,
     },
     /// End this sign-in. What waits to be sent stays here.
     Logout,

@@ -236,8 +236,7 @@ impl Chat {
             }
             Ok(Answer::Done | Answer::SignedIn(_) | Answer::Reply(_)) => {}
             Err(failure) => {
-                let to = self.name(&outgoing.to).unwrap_or_default();
-                self.note(&format!("  ! {reminder} to {to} was not taken:"));
+                self.note(&format!("  ! {reminder} was not taken:"));
                 self.refuse(failure);
             }
         }

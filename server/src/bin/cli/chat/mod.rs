@@ -17,7 +17,7 @@ mod keys;
 mod lines;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::select;
@@ -26,7 +26,7 @@ use holdfast_common::client::{Answer, Command, CommandId, ConnectionState, Failu
 use holdfast_common::ids::{ConversationId, Seq, Txn};
 use holdfast_common::protocol::{Target, Users, check_name};
 
-use super::account::{new_password, sign_in_with};
+use super::account::{ask_for, new_password, sign_in_with};
 use super::options::Options;
 use super::output::{Colours, Style, tell};
 use super::password::Passwords;
@@ -165,15 +165,6 @@ fn begin(options: &Options, session: &mut Session) -> Result<(), Problem> {
         false => passwords.present(&format!("Password of {name}"))?,
     };
     sign_in_with(session, &name, pass, is_new).map(|_| ())
-}
-
-fn ask_for(prompt: &str) -> Result<String, Problem> {
-    write!(std::io::stderr(), "{prompt}").ok();
-    let mut answer = String::new();
-    if std::io::stdin().lock().read_line(&mut answer)? == 0 {
-        return Err(Problem::not_signed_in());
-    }
-    Ok(answer.trim().to_owned())
 }
 
 impl Chat {
