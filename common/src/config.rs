@@ -10,6 +10,7 @@
 //! this machine (say 127.0.0.9) that counts as another machine's, so that the rules for plain text
 //! can be tried without one.
 
+mod file;
 mod keys;
 mod system;
 
@@ -21,6 +22,7 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use crate::ids::ServerId;
+pub use file::parse_file;
 use keys::Keys;
 pub use keys::{Fault, Faults};
 pub use system::{SystemError, from_system};
@@ -39,16 +41,6 @@ impl fmt::Debug for Source<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Source {{ folder: {:?}, .. }}", self.folder)
     }
-}
-
-/// Reads the pairs of an `.env` file's text; the process environment is neither asked nor changed.
-///
-/// # Errors
-/// The sentence for the line that cannot be read.
-pub fn parse_file(text: &str) -> Result<Vec<(String, String)>, String> {
-    dotenvy::from_read_iter(text.as_bytes())
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| error.to_string())
 }
 
 /// A text that must not be printed: it prints as dots, and its memory is wiped.
@@ -299,16 +291,16 @@ fn servers(keys: &mut Keys<'_>, http_bind: IpAddr) -> Vec<ServerAddresses> {
 }
 
 fn secret(keys: &mut Keys<'_>, all_loopback: bool) -> Option<Secret> {
-    let secret = keys.text("CLUSTER_SECRET").filter(|secret| !secret.is_empty());
+    let secret = keys.text(keys::SECRET).filter(|secret| !secret.is_empty());
     match &secret {
         None if !all_loopback => keys.fault(
-            "CLUSTER_SECRET",
+            keys::SECRET,
             "(empty)",
             "a secret of at least 32 characters: an address is not loopback \
              (openssl rand -hex 32 prints a fresh one)",
         ),
         Some(secret) if secret.chars().count() < 32 => {
-            keys.fault("CLUSTER_SECRET", "(too short)", "at least 32 characters");
+            keys.fault(keys::SECRET, "(too short)", "at least 32 characters");
         }
         Some(_) | None => {}
     }

@@ -11,7 +11,7 @@ use super::{Source, beside};
 /// Keys that may stand in the file, besides those with a server's number.
 pub(super) const KNOWN: &[&str] = &[
     "DATA_DIR",
-    "CLUSTER_SECRET",
+    SECRET,
     "HTTP_BIND",
     "SURVIVOR_POLICY",
     "HEARTBEAT_MS",
@@ -27,6 +27,10 @@ pub(super) const KNOWN: &[&str] = &[
     "MAX_CONNECTIONS",
     "REGISTRATION",
 ];
+/// The one key whose value is never shown.
+pub(super) const SECRET: &str = "CLUSTER_SECRET";
+/// What is shown in its place.
+const NOT_SHOWN: &str = "(not shown)";
 /// Keys with a server's number in them: before and behind it.
 const NUMBERED: &[(&str, &str)] =
     &[("SERVER", "_IP"), ("REPLICA_PORT", ""), ("CLIENT_PORT", ""), ("HTTP_PORT", "")];
@@ -77,8 +81,10 @@ impl<'a> Keys<'a> {
         let mut seen = BTreeSet::new();
         for (key, value) in &source.file {
             if !is_known(key) {
-                keys.fault(key, value, "a key that exists (see the table in README.md)");
+                // It may be a secret whose key has a typing error.
+                keys.fault(key, NOT_SHOWN, "a key that exists (see the table in README.md)");
             } else if !seen.insert(key) {
+                let value = if key == SECRET { NOT_SHOWN } else { value };
                 keys.fault(key, value, "each key once");
             }
             keys.file.insert(key, value);

@@ -46,7 +46,7 @@ fn all_faults_are_told_at_once_each_with_key_value_and_what_is_expected() {
         "CLIENT_PORT1=8081x: expected a port",
         "BCRYPT_COST=3: expected a whole number from 4 to 15",
         "SURVIVOR_POLICY=hope: expected one of proof, timeout, majority",
-        "CLEINT_PORT2=1: expected a key that exists",
+        "CLEINT_PORT2=(not shown): expected a key that exists",
         "LOG_LEVEL=loud: expected off, error",
     ] {
         assert!(text.contains(part), "{part:?} in\n{text}");
@@ -73,6 +73,36 @@ fn a_secret_is_needed_off_loopback_has_32_characters_and_is_never_printed() {
     assert!(!short.contains("hunter2"), "{short}");
     let config = load(&away, &[("CLUSTER_SECRET", &"s3cret".repeat(6))]).unwrap();
     assert!(!format!("{config:?}").contains("s3cret"));
+}
+
+#[test]
+fn a_complaint_never_shows_a_secret_however_its_line_is_wrong() {
+    for line in [
+        "CLUSTER_SECRT=hunter2hunter2",
+        "CLUSTER_SECRET=hunter2\nCLUSTER_SECRET=hunter2",
+        "CLUSTER_SECRET=hunter2 hunter2",
+        "CLUSTER_SECRET='hunter2",
+        "CLUSTER_SECRET hunter2",
+        "CLUSTER_SECRET=hunter2$",
+    ] {
+        let said = match parse_file(&format!("{ONE}{line}\n")) {
+            Err(said) => said,
+            Ok(_) => load(&format!("{ONE}{line}\n"), &[]).unwrap_err().to_string(),
+        };
+        assert!(!said.contains("hunter2"), "{line}: {said}");
+    }
+    let said = parse_file(&format!("{ONE}CLUSTER_SECRET=hunter2 hunter2\n")).unwrap_err();
+    assert!(said.starts_with("line 4: expected NAME=value"), "{said}");
+}
+
+#[test]
+fn a_dollar_stands_for_itself_or_is_refused_and_never_for_the_environment() {
+    let value = |line: &str| parse_file(line).map(|pairs| pairs[0].1.clone());
+    assert_eq!(value("DATA_DIR='/a$PATH'").unwrap(), "/a$PATH");
+    assert_eq!(value("DATA_DIR=/a\\$PATH # $PATH").unwrap(), "/a$PATH");
+    for line in ["DATA_DIR=/a$PATH", "DATA_DIR=\"/a${PATH}\"", "# $\nDATA_DIR=it\\'s$PATH"] {
+        assert!(value(line).unwrap_err().contains("a $ stands for nothing"), "{line}");
+    }
 }
 
 #[test]

@@ -207,12 +207,20 @@ fn a_store_without_its_current_is_refused_and_an_unfinished_first_start_is_not()
     let (code, _) = refuses(&server, "CURRENT names nothing");
     assert_eq!(code, Some(1));
     fs::rename(folder.path().join("away"), &current).unwrap();
+    let store = server.folder.join("store");
+    fs::rename(&store, folder.path().join("away")).unwrap();
+    let before = contents(&server.folder);
+    let (code, _) = refuses(&server, "the file `store` is missing");
+    assert_eq!(code, Some(1));
+    must_be_equal(&contents(&server.folder), &before);
+    fs::rename(folder.path().join("away"), &store).unwrap();
     server.spawn();
     assert_eq!(Client::resume(server.address, &token, None).texts(&conv).len(), 20);
     let elsewhere = tempfile::tempdir().unwrap();
     let mut server = Server::prepare(elsewhere.path(), "BCRYPT_COST=4\n");
     fs::create_dir_all(server.folder.join("tables").join("1")).unwrap();
     fs::create_dir_all(server.folder.join("journal").join("1")).unwrap();
+    fs::write(server.folder.join("store"), "server=1 store=00000000000000ff life=0\n").unwrap();
     fs::write(server.folder.join("journal").join("1").join("spare"), [0; 100]).unwrap();
     server.spawn();
 }
