@@ -20,7 +20,7 @@ mod storage;
 
 pub use hashing::{Hasher, Randomness};
 pub use recovery::{RecoverError, recover};
-pub use storage::{JournalWorker, ReaderWorker, TablesWorker};
+pub use storage::{JournalWorker, MaintenanceWorker, ReaderWorker, TablesWorker};
 
 /// A store that cannot be written or read: the process ends, a restart is the repair.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +56,8 @@ pub enum Job {
     Tables(TablesJob),
     /// On a reader thread.
     Reader(ReaderJob),
+    /// On the maintenance thread; the queue is bounded by the node.
+    Maintenance(MaintenanceJob),
     /// On a hash thread; the queue is bounded by the node.
     Hash(HashJob),
 }
@@ -90,16 +92,26 @@ pub enum TablesJob {
     Persist,
 }
 
-/// What a reader thread does.
+/// What a reader thread does: answers a question, with [`Done::Answered`].
 #[derive(Debug)]
-pub enum ReaderJob {
-    /// Answer a question: [`Done::Answered`].
-    Query(Ticket, Query),
+pub struct ReaderJob {
+    /// What the answer is for.
+    pub ticket: Ticket,
+    /// The question.
+    pub query: Query,
+}
+
+/// What the maintenance thread does, one after the other: whatever reads or writes all there is.
+/// A copy and a compaction never overlap, or the files would keep what the copy's view still sees.
+#[derive(Debug)]
+pub enum MaintenanceJob {
     /// Write a consistent copy of everything to a new file: [`Done::BackedUp`].
     Backup(Ticket, PathBuf),
     /// Rid the tables' files of what was deleted, which takes seconds that no write may wait for:
     /// [`Done::Compacted`].
     Compact,
+    /// Hash every row: [`Done::RowsHashed`].
+    HashRows(Ticket),
 }
 
 /// What a hash thread does.
@@ -136,6 +148,8 @@ pub enum Done {
     Answered(Ticket, Answer, Cursor),
     /// The copy is made, or the sentence that says why not.
     BackedUp(Ticket, Result<BackedUp, String>),
+    /// How many rows there are, and their hash.
+    RowsHashed(Ticket, RowsHash),
     /// The hash of a new password.
     Hashed(Ticket, String, Entropy),
     /// Whether the password is the one.
@@ -151,4 +165,15 @@ pub struct BackedUp {
     pub rows: u64,
     /// How large it is.
     pub bytes: u64,
+}
+
+/// All rows, at one moment.
+#[derive(Debug, Clone, Copy)]
+pub struct RowsHash {
+    /// The index that they stand at.
+    pub index: Index,
+    /// How many there are.
+    pub rows: u64,
+    /// SHA-256 over all of them: equal on every server at the same index.
+    pub hash: [u8; 32],
 }

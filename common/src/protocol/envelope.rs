@@ -119,6 +119,11 @@ pub(super) fn encode_reply(id: u64, ok: &impl Serialize) -> Vec<u8> {
     line(&Line { id, ok })
 }
 
+/// The line that answers request `id` with nothing but that it was done, newline included.
+pub fn encode_done(id: u64) -> Vec<u8> {
+    encode_reply(id, &super::Empty {})
+}
+
 /// The line of a refusal, newline included; without an id for a line that had no valid one.
 pub fn encode_error(id: Option<u64>, err: &ErrorReply) -> Vec<u8> {
     #[derive(Serialize)]

@@ -18,7 +18,7 @@ mod rules;
 
 pub use accounts::*;
 pub use admin::*;
-pub use envelope::{RequestFrame, encode_error, encode_event};
+pub use envelope::{RequestFrame, encode_done, encode_error, encode_event};
 pub use errors::{ErrorCode, ErrorReply, Retry};
 pub use events::*;
 pub use messages::*;

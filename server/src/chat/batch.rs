@@ -125,27 +125,6 @@ impl<'a> Batch<'a> {
         })?;
         Ok(keys)
     }
-
-    /// SHA-256 over every row but the one that says where they stand (which depends on how entries
-    /// were cut into batches), and how many there are.
-    pub(super) fn hash_all(&self) -> Result<(u64, [u8; 32]), Fault> {
-        let mut context = Context::new(&SHA256);
-        let mut count = 0;
-        self.range(&[0], &[u8::MAX], Order::Ascending, &mut |key, value| {
-            if key != META {
-                for part in [key, value] {
-                    context.update(&(part.len() as u64).to_le_bytes());
-                    context.update(part);
-                }
-                count += 1;
-            }
-            ControlFlow::Continue(())
-        })?;
-        context.update(&self.meta.chain);
-        let mut hash = [0; 32];
-        hash.copy_from_slice(context.finish().as_ref());
-        Ok((count, hash))
-    }
 }
 
 impl Read for Batch<'_> {

@@ -191,7 +191,7 @@ pub enum Operation {
     DayMark,
     /// The next at most 1,000 rows of events and txns older than 30 day marks.
     Prune,
-    /// Every server hashes all its rows here.
+    /// An administrator wants all rows hashed as they stand here or later. It changes nothing.
     Verify,
     /// An administrator sets a password; every session of the account ends.
     AdminResetPassword {
@@ -246,13 +246,6 @@ pub enum Success {
     Edited {
         /// The time of the edit.
         ts_ms: u64,
-    },
-    /// All rows were hashed (`Verify`).
-    Verified {
-        /// How many.
-        rows: u64,
-        /// SHA-256 over all of them.
-        hash: [u8; 32],
     },
 }
 

@@ -67,6 +67,26 @@ pub enum Query {
     FollowUps,
 }
 
+impl Query {
+    /// Whether many rows may have to be read for it, and not just those of one thing.
+    pub fn is_page(&self) -> bool {
+        match self {
+            Query::Users(_)
+            | Query::Conversations(..)
+            | Query::History(..)
+            | Query::Backlog { .. }
+            | Query::FollowUps => true,
+            Query::AccountByName(_)
+            | Query::AccountById(_)
+            | Query::Registration { .. }
+            | Query::Token(_)
+            | Query::Recipient { .. }
+            | Query::OtherSessions(_)
+            | Query::Sessions(_) => false,
+        }
+    }
+}
+
 /// The answer to a [`Query`].
 #[derive(Debug, Clone)]
 pub enum Answer {

@@ -1,10 +1,14 @@
-//! Requests on the administration socket. Whoever can open that file is the administrator; each
-//! thing done here is written to the audit log.
+//! Requests on the administration socket. Whoever can open that file is the administrator.
+//!
+//! Owns: the steps of these requests, and how many long ones are under way. Driven by: `requests`
+//! (a line), then by the answers of the jobs that it asks for. Invariants: each thing done here is
+//! written to the audit log; what takes long goes to the maintenance thread, one at a time, and
+//! only so many wait for it. Does not: ask for a password, nor use the limits of accounts.
 
 use holdfast_common::ids::{Txn, hex};
 use holdfast_common::protocol::{
-    AdminReply, AdminRequest, BackupOk, Empty, ErrorCode, ErrorReply, Reply, RequestFrame,
-    VerifyOk, check_name, check_password,
+    AdminReply, AdminRequest, BackupOk, ErrorCode, ErrorReply, Reply, RequestFrame, VerifyOk,
+    check_name, check_password, encode_done,
 };
 use zeroize::Zeroizing;
 
@@ -12,9 +16,22 @@ use super::effect::ClientId;
 use super::requests::busy;
 use super::writes::{Then, Waiting};
 use super::{Node, Task};
-use crate::chat::operation::{Operation, Outcome, Success};
+use crate::chat::operation::{Operation, Outcome};
 use crate::chat::query::{Account, Answer, Query, Registration};
-use crate::work::{BackedUp, Entropy, HashJob, Job, ReaderJob, Ticket};
+use crate::work::{BackedUp, Entropy, HashJob, Job, MaintenanceJob, RowsHash, Ticket};
+
+/// Copies and hashes of everything that may be under way; beyond, such a request is refused with
+/// `busy`: each takes as long as the store is large.
+const MAINTENANCE_MAX: usize = 4;
+
+/// An administrator's change whose entry is in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AdminChange {
+    /// The account is made, has another password, or is gone.
+    Account,
+    /// Whatever was acknowledged stands before it: the rows may be hashed.
+    Verify,
+}
 
 /// An administrator's request under way.
 #[derive(Debug)]
@@ -39,6 +56,8 @@ enum AdminStep {
     ResetHash { account: Account },
     /// The account that is deleted.
     DeleteLookup,
+    /// The rows are being hashed.
+    HashRows,
     /// The copy is being written.
     Backup,
 }
@@ -84,7 +103,7 @@ impl Node {
                 self.admin_ask(client, id, AdminStep::DeleteLookup, query);
             }
             AdminRequest::Verify(_) => {
-                let then = Then::Admin("verify");
+                let then = Then::Admin(AdminChange::Verify);
                 self.propose(Operation::Verify, Waiting { client, id, then });
             }
             AdminRequest::Backup(backup) => {
@@ -93,11 +112,34 @@ impl Node {
                     let error = ErrorReply::with_text(ErrorCode::BadRequest, text);
                     return self.refuse(client, id, error);
                 }
-                let task = AdminTask { client, id, step: AdminStep::Backup };
-                let ticket = self.ticket(Task::Admin(task));
-                self.run(Job::Reader(ReaderJob::Backup(ticket, backup.path.into())));
+                self.maintain(client, id, AdminStep::Backup, |ticket| {
+                    MaintenanceJob::Backup(ticket, backup.path.into())
+                });
             }
         }
+    }
+
+    fn maintain(
+        &mut self,
+        client: ClientId,
+        id: u64,
+        step: AdminStep,
+        job: impl FnOnce(Ticket) -> MaintenanceJob,
+    ) {
+        if self.maintaining >= MAINTENANCE_MAX {
+            return self.refuse(client, id, busy());
+        }
+        self.maintaining += 1;
+        let ticket = self.ticket(Task::Admin(AdminTask { client, id, step }));
+        self.run(Job::Maintenance(job(ticket)));
+    }
+
+    /// The request that a maintenance job was for.
+    fn maintained(&mut self, ticket: Ticket) -> AdminTask {
+        self.maintaining -= 1;
+        let task = self.tasks.remove(&ticket).expect("each ticket is answered once");
+        let Task::Admin(task) = task else { unreachable!("{task:?} maintains nothing") };
+        task
     }
 
     fn admin_ask(&mut self, client: ClientId, id: u64, step: AdminStep, query: Query) {
@@ -140,7 +182,7 @@ impl Node {
             (AdminStep::DeleteLookup, Answer::Account(Some(account))) => {
                 log::info!(target: "audit", "administration deletes user={}", account.name);
                 let operation = Operation::AdminDeleteUser { user: account.user };
-                let then = Then::Admin("delete_user");
+                let then = Then::Admin(AdminChange::Account);
                 self.propose(operation, Waiting { client, id, then });
             }
             (_, Answer::Account(None)) => self.refuse(client, id, ErrorCode::NoSuchUser),
@@ -155,58 +197,57 @@ impl Node {
         entropy: &Entropy,
     ) {
         let AdminTask { client, id, step } = task;
-        let (operation, what) = match step {
+        let operation = match step {
             AdminStep::RegisterHash { name } => {
                 log::info!(target: "audit", "administration adds user={name}");
                 let mut txn = [0; 16];
                 txn.copy_from_slice(&entropy.0[..16]);
                 let txn = Txn(txn);
-                let operation = Operation::Register { name, password_hash, session: None, txn };
-                (operation, "register")
+                Operation::Register { name, password_hash, session: None, txn }
             }
             AdminStep::ResetHash { account } => {
                 log::info!(target: "audit", "administration resets password user={}", account.name);
                 let user = account.user;
-                (Operation::AdminResetPassword { user, password_hash }, "reset_password")
+                Operation::AdminResetPassword { user, password_hash }
             }
             step @ (AdminStep::Users
             | AdminStep::RegisterLookup { .. }
             | AdminStep::ResetLookup { .. }
             | AdminStep::DeleteLookup
+            | AdminStep::HashRows
             | AdminStep::Backup) => unreachable!("{step:?} hashes nothing"),
         };
-        self.propose(operation, Waiting { client, id, then: Then::Admin(what) });
+        self.propose(operation, Waiting { client, id, then: Then::Admin(AdminChange::Account) });
     }
 
     pub(super) fn admin_complete(
         &mut self,
         client: ClientId,
         id: u64,
-        what: &'static str,
+        change: AdminChange,
         outcome: Outcome,
     ) {
-        match outcome {
-            Outcome::Done(Success::Verified { rows, hash }) => {
-                let index = self.applied.index;
-                log::info!("verified index={index} rows={rows} hash={}", hex(&hash));
-                let reply = AdminReply::Verify(VerifyOk { index, rows, hash: hex(&hash) });
-                self.answer(client, id, reply.encode(id));
+        match (outcome, change) {
+            (Outcome::Done(_), AdminChange::Account) => self.answer(client, id, encode_done(id)),
+            (Outcome::Done(_), AdminChange::Verify) => {
+                self.maintain(client, id, AdminStep::HashRows, MaintenanceJob::HashRows);
             }
-            Outcome::Done(_) => {
-                self.answer(client, id, AdminReply::Register(Empty {}).encode(id));
-            }
-            Outcome::Refused(code) => self.refuse(client, id, code),
+            (Outcome::Refused(code), _) => self.refuse(client, id, code),
             // The name was taken between the question and the entry.
-            Outcome::Stale => self.refuse(client, id, ErrorCode::UserExists),
+            (Outcome::Stale, _) => self.refuse(client, id, ErrorCode::UserExists),
         }
-        log::debug!("administration done op={what}");
+    }
+
+    pub(super) fn rows_hashed(&mut self, ticket: Ticket, found: RowsHash) {
+        let AdminTask { client, id, .. } = self.maintained(ticket);
+        let RowsHash { index, rows, hash } = found;
+        log::info!("verified index={index} rows={rows} hash={}", hex(&hash));
+        let ok = VerifyOk { index: index.0, rows, hash: hex(&hash) };
+        self.answer(client, id, AdminReply::Verify(ok).encode(id));
     }
 
     pub(super) fn backed_up(&mut self, ticket: Ticket, result: Result<BackedUp, String>) {
-        let task = self.tasks.remove(&ticket).expect("each ticket is answered once");
-        let Task::Admin(AdminTask { client, id, step: AdminStep::Backup }) = task else {
-            unreachable!("{task:?} backs up nothing")
-        };
+        let AdminTask { client, id, .. } = self.maintained(ticket);
         match result {
             Ok(BackedUp { index, rows, bytes }) => {
                 log::info!("backup made index={index} rows={rows} bytes={bytes}");

@@ -20,7 +20,8 @@ use crate::journal::{Journal, Options};
 use crate::replication::{Recovered, Replication};
 use crate::tables::MemoryRows;
 use crate::work::{
-    Done, Entropy, Hasher, Job, JournalWorker, Randomness, ReaderJob, ReaderWorker, TablesWorker,
+    Done, Entropy, Hasher, Job, JournalWorker, MaintenanceJob, MaintenanceWorker, Randomness,
+    ReaderWorker, TablesWorker,
 };
 
 const HELLO: &str = r#"{"id":1,"op":"hello","d":{"proto":[1],"client":"fuzz"}}"#;
@@ -55,6 +56,7 @@ struct Bench {
     journal: JournalWorker<SimDisk>,
     tables: TablesWorker,
     readers: ReaderWorker,
+    maintenance: MaintenanceWorker,
     hasher: Hasher<Counting>,
     now: Now,
     /// How many connections there were.
@@ -125,6 +127,7 @@ impl Bench {
             node: Node::new(settings, replication, Cursor { generation: 0, index: 0 }, now),
             journal: JournalWorker::new(journal),
             readers: ReaderWorker::new(tables.views()),
+            maintenance: MaintenanceWorker::new(tables.views()),
             tables,
             hasher: Hasher::new(4, Counting(0)),
             now,
@@ -180,9 +183,10 @@ impl Bench {
             Job::Journal(job) => self.journal.run(job),
             Job::Tables(job) => self.tables.run(job).map(Some),
             // Where a crafted request says, a file would be written.
-            Job::Reader(ReaderJob::Backup(ticket, _)) => {
+            Job::Maintenance(MaintenanceJob::Backup(ticket, _)) => {
                 Ok(Some(Done::BackedUp(ticket, Err("not here".to_owned()))))
             }
+            Job::Maintenance(job) => self.maintenance.run(job).map(Some),
             Job::Reader(job) => self.readers.run(job).map(Some),
             Job::Hash(job) => Ok(Some(self.hasher.run(job))),
         };

@@ -96,6 +96,8 @@ pub struct Node {
     next_ticket: u64,
     /// Questions under way.
     reads: usize,
+    /// Copies and hashes of everything under way.
+    maintaining: usize,
     /// Hash jobs that wait for a thread, and how many have one.
     hash_queue: VecDeque<(Option<ClientId>, crate::work::HashJob)>,
     hashing: usize,
@@ -151,6 +153,7 @@ impl Node {
             tasks: BTreeMap::new(),
             next_ticket: 0,
             reads: 0,
+            maintaining: 0,
             hash_queue: VecDeque::new(),
             hashing: 0,
             proposals: VecDeque::new(),
@@ -252,6 +255,7 @@ impl Node {
             Done::Compacted => self.compacted(),
             Done::Answered(ticket, answer, at) => self.answered(ticket, answer, at),
             Done::BackedUp(ticket, result) => self.backed_up(ticket, result),
+            Done::RowsHashed(ticket, found) => self.rows_hashed(ticket, found),
             Done::Hashed(ticket, hash, entropy) => {
                 self.hash_slot_free();
                 self.hashed(ticket, hash, &entropy);

@@ -233,7 +233,7 @@ impl Node {
 
     pub(super) fn ask(&mut self, ticket: Ticket, query: Query) {
         self.reads += 1;
-        self.run(Job::Reader(ReaderJob::Query(ticket, query)));
+        self.run(Job::Reader(ReaderJob { ticket, query }));
     }
 
     pub(super) fn answered(&mut self, ticket: Ticket, answer: Answer, at: Cursor) {

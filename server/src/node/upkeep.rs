@@ -8,7 +8,7 @@ use super::Node;
 use super::effect::Effect;
 use crate::chat::operation::Operation;
 use crate::entry::Index;
-use crate::work::{Job, JournalJob, ReaderJob, TablesJob};
+use crate::work::{Job, JournalJob, MaintenanceJob, TablesJob};
 
 /// The tables are made durable this long after something was applied; it bounds how much is applied
 /// again after a crash.
@@ -111,7 +111,7 @@ impl Node {
         }
         if self.upkeep.erase_at.is_some_and(|at| at <= now) {
             self.upkeep.erase_at = None;
-            self.run(Job::Reader(ReaderJob::Compact));
+            self.run(Job::Maintenance(MaintenanceJob::Compact));
         }
     }
 

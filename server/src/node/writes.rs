@@ -3,11 +3,12 @@
 
 use holdfast_common::ids::{SessionId, Txn};
 use holdfast_common::protocol::{
-    Delete, Edit, EditOk, Empty, ErrorCode, ErrorReply, Mark, Passwd, Reply, RevokeTarget, Send,
-    SendOk, SignedInOk, Target, check_password, check_text,
+    Delete, Edit, EditOk, ErrorCode, ErrorReply, Mark, Passwd, Reply, RevokeTarget, Send, SendOk,
+    SignedInOk, Target, check_password, check_text, encode_done,
 };
 use zeroize::Zeroizing;
 
+use super::admin::AdminChange;
 use super::effect::ClientId;
 use super::kinds::{Change, Checked};
 use super::requests::{BUSY_AFTER_MS, busy};
@@ -37,7 +38,7 @@ pub(super) enum Then {
     /// A write whose password is verified again if it changed meanwhile; writes behind it wait.
     Checked(Actor, Checked),
     /// An administrator's request.
-    Admin(&'static str),
+    Admin(AdminChange),
 }
 
 /// A write that is being prepared.
@@ -335,7 +336,7 @@ impl Node {
             }
             (Then::Logout, Outcome::Done(_)) => {
                 self.clients.leave(client);
-                self.answer(client, id, Reply::Logout(Empty {}).encode(id));
+                self.answer(client, id, encode_done(id));
             }
             (Then::Checked(actor, checked), Outcome::Stale) => {
                 self.check_password_first(client, id, actor, checked);
@@ -347,7 +348,7 @@ impl Node {
             (Then::Checked(..), Outcome::Refused(code)) => {
                 self.prepared_refused(client, id, code);
             }
-            (Then::Admin(what), outcome) => self.admin_complete(client, id, what, outcome),
+            (Then::Admin(change), outcome) => self.admin_complete(client, id, change, outcome),
             (Then::Reply, Outcome::Done(success)) => self.reply_success(client, id, success),
             (Then::Reply | Then::Logout, Outcome::Refused(code)) => self.refuse(client, id, code),
             (then @ (Then::Reply | Then::Logout), Outcome::Stale) => {
@@ -358,7 +359,7 @@ impl Node {
 
     fn reply_success(&mut self, client: ClientId, id: u64, success: Success) {
         let reply = match success {
-            Success::Plain => Reply::Read(Empty {}),
+            Success::Plain => return self.answer(client, id, encode_done(id)),
             Success::Sent { conv, seq, ts_ms, dup } => Reply::Send(SendOk {
                 conv,
                 seq,
@@ -368,9 +369,7 @@ impl Node {
                 dup,
             }),
             Success::Edited { ts_ms } => Reply::Edit(EditOk { ts: ts_ms }),
-            other @ (Success::SignedIn { .. } | Success::Verified { .. }) => {
-                unreachable!("{other:?} answers no write of a connection")
-            }
+            Success::SignedIn { .. } => unreachable!("a write of a session signs nobody in"),
         };
         self.answer(client, id, reply.encode(id));
     }

@@ -1,11 +1,13 @@
 //! The threads that do jobs, and the channels to and from them.
 //!
 //! ```text
-//! thread    how many      queue bound by
-//! journal   1             one append in flight, and a release now and then
-//! tables    1             one apply in flight, and a persist now and then
-//! reader    2             the node's bound on questions
-//! hash      cores - 1     one job a thread: the node hands out no more
+//! thread        how many      queue bound by
+//! journal       1             one append in flight, and a release now and then
+//! tables        1             one apply in flight, and a persist now and then
+//! look-up       1             the node's bound on questions
+//! page          2             the same
+//! maintenance   1             the node's bound on an administrator's long requests
+//! hash          cores - 1     one job a thread: the node hands out no more
 //! ```
 //!
 //! Owns: the threads and their channels. Driven by: the reactor's loop. Invariants: results of one
@@ -26,12 +28,13 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::journal::FolderDisk;
 use crate::work::{
-    Done, Entropy, Fault, HashJob, Hasher, Job, JournalJob, JournalWorker, Randomness, ReaderJob,
-    ReaderWorker, TablesJob, TablesWorker,
+    Done, Entropy, Fault, HashJob, Hasher, Job, JournalJob, JournalWorker, MaintenanceJob,
+    MaintenanceWorker, Randomness, ReaderJob, ReaderWorker, TablesJob, TablesWorker,
 };
 
-/// Reader threads: one may be at work on a long page while another answers short questions.
-const READERS: usize = 2;
+/// Reader threads for pages of things: one may be at work on a long page, others are not to wait.
+/// Look-ups of one thing, which sign-ins and sends wait for, have a thread of their own.
+const PAGE_READERS: usize = 2;
 /// The nice value of hash threads: whatever else wants a core gets it first.
 const HASH_NICENESS: i32 = 19;
 
@@ -78,7 +81,9 @@ impl Randomness for System {
 pub(super) struct Workers {
     journal: Sender<JournalJob>,
     tables: Sender<TablesJob>,
-    readers: Sender<ReaderJob>,
+    look_ups: Sender<ReaderJob>,
+    pages: Sender<ReaderJob>,
+    maintenance: Sender<MaintenanceJob>,
     hashers: Sender<HashJob>,
     pub(super) done: Receiver<Result<Done, Fault>>,
 }
@@ -115,12 +120,21 @@ impl Workers {
     ) -> std::io::Result<Workers> {
         let (done_sender, done) = unbounded();
         let results = Results { done: done_sender, bell };
-        let (readers, reader_jobs) = unbounded();
-        for _ in 0..READERS {
+        let start_reader = |name: &str, jobs: &Receiver<ReaderJob>| {
             let reader = ReaderWorker::new(tables.views());
             let results = results.clone();
-            start("reader", &reader_jobs, move |job| results.put(reader.run(job).map(Some)))?;
+            start(name, jobs, move |job| results.put(reader.run(job).map(Some)))
+        };
+        let (look_ups, jobs) = unbounded();
+        start_reader("look-up", &jobs)?;
+        let (pages, jobs) = unbounded();
+        for _ in 0..PAGE_READERS {
+            start_reader("page", &jobs)?;
         }
+        let (maintenance, jobs) = unbounded();
+        let worker = MaintenanceWorker::new(tables.views());
+        let results_of = results.clone();
+        start("maintenance", &jobs, move |job| results_of.put(worker.run(job).map(Some)))?;
         let (journal_sender, jobs) = unbounded();
         let (mut worker, results_of) = (journal, results.clone());
         start("journal", &jobs, move |job| results_of.put(worker.run(job)))?;
@@ -139,7 +153,8 @@ impl Workers {
                 results.put(Ok(Some(hasher.run(job))));
             })?;
         }
-        Ok(Workers { journal: journal_sender, tables: tables_sender, readers, hashers, done })
+        let (journal, tables) = (journal_sender, tables_sender);
+        Ok(Workers { journal, tables, look_ups, pages, maintenance, hashers, done })
     }
 
     /// Hands a job to its thread.
@@ -147,7 +162,9 @@ impl Workers {
         let taken = match job {
             Job::Journal(job) => self.journal.send(job).is_ok(),
             Job::Tables(job) => self.tables.send(job).is_ok(),
-            Job::Reader(job) => self.readers.send(job).is_ok(),
+            Job::Reader(job) if job.query.is_page() => self.pages.send(job).is_ok(),
+            Job::Reader(job) => self.look_ups.send(job).is_ok(),
+            Job::Maintenance(job) => self.maintenance.send(job).is_ok(),
             Job::Hash(job) => self.hashers.send(job).is_ok(),
         };
         assert!(taken, "a thread ends only with the process");

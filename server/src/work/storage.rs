@@ -1,11 +1,11 @@
-//! The journal's, the tables' and the readers' work.
+//! The work of the journal, the tables, the readers and the maintenance.
 
 use std::fs::OpenOptions;
 use std::io::{BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use super::{BackedUp, Done, Fault, JournalJob, ReaderJob, TablesJob};
+use super::{BackedUp, Done, Fault, JournalJob, MaintenanceJob, ReaderJob, RowsHash, TablesJob};
 use crate::chat;
 use crate::journal::{Batch, Disk, Journal};
 use crate::tables::{Read, Rows, Views, snapshot};
@@ -93,7 +93,7 @@ impl TablesWorker {
     }
 }
 
-/// Reads the tables; there are as many as reader threads.
+/// Answers questions; there are as many as reader threads.
 pub struct ReaderWorker {
     views: Box<dyn Views>,
 }
@@ -115,17 +115,47 @@ impl ReaderWorker {
     /// # Errors
     /// [`Fault`]: the process must end.
     pub fn run(&self, job: ReaderJob) -> Result<Done, Fault> {
+        let ReaderJob { ticket, query } = job;
+        let (answer, at) = chat::answer(&*self.views.view(), &query)?;
+        Ok(Done::Answered(ticket, answer, at))
+    }
+}
+
+/// Does what takes long: there is one for each store, so that nothing of it overlaps.
+pub struct MaintenanceWorker {
+    views: Box<dyn Views>,
+}
+
+impl std::fmt::Debug for MaintenanceWorker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("MaintenanceWorker")
+    }
+}
+
+impl MaintenanceWorker {
+    /// A worker that reads and compacts through this door.
+    pub fn new(views: Box<dyn Views>) -> MaintenanceWorker {
+        MaintenanceWorker { views }
+    }
+
+    /// Does one job.
+    ///
+    /// # Errors
+    /// [`Fault`]: the process must end.
+    pub fn run(&self, job: MaintenanceJob) -> Result<Done, Fault> {
         match job {
-            ReaderJob::Query(ticket, query) => {
-                let (answer, at) = chat::answer(&*self.views.view(), &query)?;
-                Ok(Done::Answered(ticket, answer, at))
-            }
-            ReaderJob::Backup(ticket, path) => {
+            MaintenanceJob::Backup(ticket, path) => {
                 Ok(Done::BackedUp(ticket, backup(&*self.views.view(), &path)))
             }
-            ReaderJob::Compact => {
+            MaintenanceJob::Compact => {
                 self.views.compact()?;
                 Ok(Done::Compacted)
+            }
+            MaintenanceJob::HashRows(ticket) => {
+                let view = self.views.view();
+                let index = chat::meta(&*view)?.applied;
+                let (rows, hash) = chat::hash_all(&*view)?;
+                Ok(Done::RowsHashed(ticket, RowsHash { index, rows, hash }))
             }
         }
     }

@@ -9,7 +9,8 @@
 //! NAME> {...}  NAME> raw TEXT   a line as it stands
 //! wait 5s | restart | crash [kept N] | stop | set KEY VALUE | show jobs
 //! reborn                        a restart under which what is held stays held
-//! hold THREAD [answers] | release THREAD [last]      THREAD: journal, tables, reader, hash
+//! hold THREAD [answers] | release THREAD [last]      THREAD: journal, tables, reader,
+//!                               maintenance, hash
 //! journal holds TEXT | quiet COMMAND | repeat N COMMAND   (`@` in it is the round)
 //! ```
 //!
@@ -382,6 +383,7 @@ fn thread_of(name: &str) -> Result<Thread, String> {
         "journal" => Ok(Thread::Journal),
         "tables" => Ok(Thread::Tables),
         "reader" => Ok(Thread::Reader),
+        "maintenance" => Ok(Thread::Maintenance),
         "hash" => Ok(Thread::Hash),
         _ => Err("no such thread".to_owned()),
     }

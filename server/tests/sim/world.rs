@@ -1,7 +1,7 @@
 //! Owns: one [`Node`] with the workers that its jobs go to, their queues, the clock, and what
 //! survives when the server dies. Driven by: scripts and the random driver. Invariants: nothing
 //! moves by itself; journal and tables do their jobs in the order given and answer in that order,
-//! as threads with a queue do, while readers and hash threads may overtake each other; everything
+//! as threads with a queue do (so does the one for maintenance), while readers and hash threads may overtake each other; everything
 //! follows from the seed. Does not: play the rim, so whoever drives it keeps to the bound of
 //! unanswered requests.
 
@@ -19,8 +19,8 @@ use holdfast_server::node::{Node, Settings};
 use holdfast_server::replication::Replication;
 use holdfast_server::tables::MemoryRows;
 use holdfast_server::work::{
-    Done, Entropy, Hasher, Job, JournalJob, JournalWorker, Randomness, ReaderJob, ReaderWorker,
-    TablesJob, TablesWorker, recover,
+    Done, Entropy, Hasher, Job, JournalJob, JournalWorker, MaintenanceJob, MaintenanceWorker,
+    Randomness, ReaderWorker, TablesJob, TablesWorker, recover,
 };
 
 /// The wall clock at the beginning: 2026-11-23.
@@ -69,6 +69,7 @@ pub(crate) enum Thread {
     Journal,
     Tables,
     Reader,
+    Maintenance,
     Hash,
 }
 
@@ -106,6 +107,7 @@ struct Server {
     journal: JournalWorker<SimDisk>,
     tables: TablesWorker,
     readers: ReaderWorker,
+    maintenance: MaintenanceWorker,
     hasher: Hasher<Random>,
 }
 
@@ -184,6 +186,7 @@ impl World {
             node: Node::new(self.settings.clone(), replication, applied, self.now()),
             journal: JournalWorker::new(journal),
             readers: ReaderWorker::new(tables.views()),
+            maintenance: MaintenanceWorker::new(tables.views()),
             tables,
             hasher: Hasher::new(4, Random(self.random.next())),
         });
@@ -285,7 +288,8 @@ impl World {
     /// Whether the work at this place is the next one that its thread would do, or tell.
     pub(crate) fn may_step(&self, at: usize) -> bool {
         let work = &self.works[at];
-        let in_order = matches!(work.thread, Thread::Journal | Thread::Tables);
+        let in_order =
+            matches!(work.thread, Thread::Journal | Thread::Tables | Thread::Maintenance);
         let mut earlier = self.works[..at].iter().filter(|other| other.thread == work.thread);
         !in_order || earlier.all(|other| other.is_done() && !work.is_done())
     }
@@ -303,6 +307,7 @@ impl World {
                 Job::Journal(job) => server.journal.run(job),
                 Job::Tables(job) => server.tables.run(job).map(Some),
                 Job::Reader(job) => server.readers.run(job).map(Some),
+                Job::Maintenance(job) => server.maintenance.run(job).map(Some),
                 Job::Hash(job) => Ok(Some(server.hasher.run(job))),
             },
         };
@@ -349,8 +354,11 @@ fn thread_of(job: &Job) -> (Thread, Option<String>) {
         Job::Tables(TablesJob::Apply(_)) => (Thread::Tables, None),
         Job::Tables(TablesJob::Persist) => (Thread::Tables, Some("persist the tables".to_owned())),
         Job::Journal(JournalJob::Roll) => (Thread::Journal, Some("begin a new segment".to_owned())),
-        Job::Reader(ReaderJob::Compact) => (Thread::Reader, Some("compact the tables".to_owned())),
         Job::Reader(_) => (Thread::Reader, None),
+        Job::Maintenance(MaintenanceJob::Compact) => {
+            (Thread::Maintenance, Some("compact the tables".to_owned()))
+        }
+        Job::Maintenance(_) => (Thread::Maintenance, None),
         Job::Hash(_) => (Thread::Hash, None),
     }
 }
@@ -359,7 +367,8 @@ fn thread_of_done(done: &Done) -> Thread {
     match done {
         Done::Appended => Thread::Journal,
         Done::Applied(_) | Done::Persisted(_) => Thread::Tables,
-        Done::Answered(..) | Done::BackedUp(..) | Done::Compacted => Thread::Reader,
+        Done::Answered(..) => Thread::Reader,
+        Done::BackedUp(..) | Done::Compacted | Done::RowsHashed(..) => Thread::Maintenance,
         Done::Hashed(..) | Done::Verified(..) => Thread::Hash,
     }
 }
