@@ -200,6 +200,15 @@ impl<D: Disk> Journal<D> {
         })
     }
 
+    /// Makes the next segment as ready as it should be by now, so that no batch waits for that. To
+    /// be called when whoever waits for a batch was told: this takes a sync of its own.
+    ///
+    /// # Errors
+    /// [`Fault`], and ever after; what was appended is durable nevertheless.
+    pub fn prepare(&mut self) -> Result<(), Fault> {
+        self.guard("prepare the next segment", Journal::prepare_spare)
+    }
+
     /// Entries from `from` up to `upto`, at least one and then about `bytes_max` bytes.
     ///
     /// # Errors
@@ -302,7 +311,7 @@ impl<D: Disk> Journal<D> {
         if buffer.capacity() <= 1 << 20 {
             self.buffer = buffer;
         }
-        self.prepare_spare()
+        Ok(())
     }
 
     /// Takes note of a frame that is on disk at `offset` of segment `number`.

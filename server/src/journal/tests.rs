@@ -101,10 +101,15 @@ fn run(journal: &mut Journal<SimDisk>, model: Model, steps: &[Step]) -> (Model, 
     let mut sure = model;
     for step in steps {
         match sure.step(step) {
-            Some((batch, after)) => match journal.append(&batch) {
-                Ok(()) => sure = after,
-                Err(_) => return (sure, after),
-            },
+            Some((batch, after)) => {
+                if journal.append(&batch).is_err() {
+                    return (sure, after);
+                }
+                sure = after;
+                if journal.prepare().is_err() {
+                    break;
+                }
+            }
             None => {
                 journal.roll();
                 if journal.release(Index(sure.commit), 0).is_err() {
@@ -362,4 +367,20 @@ fn what_a_new_life_has_read_survives_a_loss_of_power_although_the_former_did_not
             assert_eq!(kept, read, "died at {crash_at:?}, seed {seed}");
         }
     }
+}
+
+#[test]
+fn a_batch_is_one_write_and_one_sync_and_the_next_segment_is_prepared_behind_it() {
+    let disk = SimDisk::new(3);
+    let mut journal = create(&disk);
+    let before = disk.operations();
+    let first = entry(1, 1, &"x".repeat(700));
+    journal.append(&batch(1, 0, vec![first.clone()])).unwrap();
+    assert_eq!(disk.operations() - before, 2);
+    disk.set_faults(Faults { crash_at: Some(disk.operations()), ..Faults::default() });
+    assert!(journal.prepare().is_err());
+    assert!(journal.append(&batch(1, 0, vec![entry(2, 1, "next")])).is_err());
+    disk.crash();
+    let mut journal = Journal::open(disk, SMALL).unwrap();
+    assert_eq!(all(&mut journal), [first], "what was answered is there");
 }

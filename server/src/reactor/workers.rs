@@ -137,7 +137,14 @@ impl Workers {
         start("maintenance", &jobs, move |job| results_of.put(worker.run(job).map(Some)))?;
         let (journal_sender, jobs) = unbounded();
         let (mut worker, results_of) = (journal, results.clone());
-        start("journal", &jobs, move |job| results_of.put(worker.run(job)))?;
+        start("journal", &jobs, move |job| {
+            let result = worker.run(job);
+            let is_well = result.is_ok();
+            results_of.put(result);
+            if is_well {
+                results_of.put(worker.prepare().map(|()| None));
+            }
+        })?;
         let (tables_sender, jobs) = unbounded();
         let (mut worker, results_of) = (tables, results.clone());
         start("tables", &jobs, move |job| results_of.put(worker.run(job).map(Some)))?;

@@ -53,6 +53,14 @@ impl<D: Disk> JournalWorker<D> {
             }
         }
     }
+
+    /// What a job left to do once its result is on its way.
+    ///
+    /// # Errors
+    /// [`Fault`]: the process must end.
+    pub fn prepare(&mut self) -> Result<(), Fault> {
+        Ok(self.journal.prepare()?)
+    }
 }
 
 /// Writes to the tables: there is one for each store.

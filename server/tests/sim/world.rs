@@ -304,7 +304,10 @@ impl World {
                 return true;
             }
             Work { stage: Stage::Todo(job), .. } => match job {
-                Job::Journal(job) => server.journal.run(job),
+                Job::Journal(job) => {
+                    let journal = &mut server.journal;
+                    journal.run(job).and_then(|done| journal.prepare().map(|()| done))
+                }
                 Job::Tables(job) => server.tables.run(job).map(Some),
                 Job::Reader(job) => server.readers.run(job).map(Some),
                 Job::Maintenance(job) => server.maintenance.run(job).map(Some),
