@@ -44,7 +44,8 @@ struct Arguments {
     restore: Option<PathBuf>,
 }
 
-/// Open files that clients do not get: the store's, HTTP's, and those of connections that linger.
+/// Open files that clients do not get: a quarter is for connections that linger, the others are the
+/// store's and HTTP's.
 const FILES_KEPT: usize = 512;
 
 /// What ends the program: the sentences for a person, and the exit code.
@@ -162,24 +163,26 @@ fn serve(config: &Config, addresses: &ServerAddresses, folder: &Path) -> Result<
     Ok(())
 }
 
-/// How many clients may be connected: as many as the settings say, and as the system has files for,
-/// for a store that cannot open a file is a fault that ends the server.
-fn connections_max(config: &Config) -> usize {
+/// How many clients may be connected and how many more may linger: as many as the settings say, and
+/// as the system has files for, for a store that cannot open a file is a fault that ends the
+/// server.
+fn connections_max(config: &Config) -> (usize, usize) {
     let files = match rlimit::increase_nofile_limit(u64::MAX) {
         Ok(files) => usize::try_from(files).unwrap_or(usize::MAX),
         Err(error) => {
             log::warn!("the limit of open files stays as it is: {error}");
-            return config.connections_max;
+            return (config.connections_max, FILES_KEPT / 4);
         }
     };
-    let most = files - FILES_KEPT.min(files / 2);
+    let kept = FILES_KEPT.min(files / 2);
+    let most = files - kept;
     if most < config.connections_max {
         log::warn!(
             "the system allows {files} open files: {most} connections in place of MAX_CONNECTIONS={}",
             config.connections_max
         );
     }
-    most.min(config.connections_max)
+    (most.min(config.connections_max), kept / 4)
 }
 
 fn start_log(config: &Config, server: ServerId) -> Result<Logging, Failure> {
@@ -202,7 +205,7 @@ fn assemble(
     store: Store,
     listeners: Listeners,
     tls: std::sync::Arc<rustls::ServerConfig>,
-    connections_max: usize,
+    (connections_max, lingering_max): (usize, usize),
 ) -> Result<(Parts, std::fs::File), Failure> {
     let Store { journal, rows, incarnation, applied, recovered, lock } = store;
     let cluster = ClusterId(random()?);
@@ -229,6 +232,7 @@ fn assemble(
         tables: TablesWorker::new(Box::new(rows)),
         bcrypt_cost: config.bcrypt_cost,
         hash_threads,
+        lingering_max,
     };
     Ok((parts, lock))
 }

@@ -88,6 +88,8 @@ pub struct Parts {
     pub bcrypt_cost: u32,
     /// Threads for passwords.
     pub hash_threads: usize,
+    /// Closed connections that may stay for a moment, until their last lines were seen.
+    pub lingering_max: usize,
 }
 
 /// The clocks, as the node is told of them.
@@ -133,7 +135,8 @@ struct Reactor {
 
 impl Reactor {
     fn new(parts: Parts) -> Result<Reactor, LoopError> {
-        let Parts { node, mut listeners, tls, journal, tables, bcrypt_cost, hash_threads } = parts;
+        let Parts { node, mut listeners, tls, journal, tables, bcrypt_cost, .. } = parts;
+        let Parts { hash_threads, lingering_max, .. } = parts;
         let poll = Poll::new()?;
         let registry = poll.registry();
         let bell = Arc::new(Bell::new(mio::Waker::new(registry, WAKER)?));
@@ -146,7 +149,7 @@ impl Reactor {
             node,
             listeners,
             tls,
-            sockets: Sockets::default(),
+            sockets: Sockets::new(lingering_max),
             http: Http::default(),
             workers,
             bell,

@@ -23,6 +23,8 @@ use crate::node::effect::{self, ClientId, Input};
 const ANSWERS_BYTES_MAX: usize = 256 * 1024;
 /// Bytes read of one client in one turn; then the others have theirs.
 const TURN_BYTES: usize = 64 * 1024;
+/// Handshakes carried on in one turn: each takes a core for some 190 us, and others wait.
+const HANDSHAKES_A_TURN: usize = 16;
 /// How long a closed connection's last lines may take to be written and seen.
 const LINGER: Duration = Duration::from_secs(3);
 /// What may still come from a client.
@@ -120,19 +122,34 @@ impl Peer {
 }
 
 /// See the module's page.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Sockets {
     peers: BTreeMap<ClientId, Peer>,
     /// Those that have a turn to read coming.
     ready: BTreeSet<ClientId>,
     /// Those that may have something to write.
     dirty: BTreeSet<ClientId>,
+    /// Closed connections that are still there, the oldest first.
     lingering: VecDeque<(Instant, ClientId)>,
+    /// So many at most: each holds a file descriptor that the node does not count.
+    lingering_max: usize,
     /// The server stops: no client's lines are taken any more.
     takes_no_more: bool,
 }
 
 impl Sockets {
+    /// None yet; so many may linger.
+    pub(super) fn new(lingering_max: usize) -> Sockets {
+        Sockets {
+            peers: BTreeMap::new(),
+            ready: BTreeSet::new(),
+            dirty: BTreeSet::new(),
+            lingering: VecDeque::new(),
+            lingering_max,
+            takes_no_more: false,
+        }
+    }
+
     /// Takes a new connection.
     pub(super) fn open(&mut self, id: ClientId, connection: Connection) {
         let peer = Peer {
@@ -169,13 +186,22 @@ impl Sockets {
 
     /// One turn of reading for every client that has one coming.
     pub(super) fn read(&mut self, inputs: &mut Vec<Input>) {
+        let mut handshakes = 0;
         for id in std::mem::take(&mut self.ready) {
             let Some(peer) = self.peers.get_mut(&id) else { continue };
+            let was_ready = peer.connection.is_ready();
+            if !was_ready && handshakes >= HANDSHAKES_A_TURN {
+                self.ready.insert(id);
+                continue;
+            }
             let end = match peer.outward {
                 Outward::Open if self.takes_no_more => continue,
                 Outward::Open => peer.read(id, inputs),
                 Outward::Closing | Outward::Closed => peer.drop_input(),
             };
+            if !was_ready && peer.connection.transport() == Some(Transport::Tls) {
+                handshakes += 1;
+            }
             // A handshake answers by itself.
             self.dirty.insert(id);
             if let Some(reason) = end {
@@ -208,6 +234,11 @@ impl Sockets {
         }
         self.lingering.push_back((now + LINGER, id));
         self.dirty.insert(id);
+        while self.lingering.len() > self.lingering_max
+            && let Some((_, oldest)) = self.lingering.pop_front()
+        {
+            self.peers.remove(&oldest);
+        }
     }
 
     /// Writes what can be written; tells the node how much waits where that changed.
@@ -266,6 +297,8 @@ impl Sockets {
             }
             log::debug!("{id} ended: {reason}");
             inputs.push(Input::ClientClosed(id));
+        } else {
+            self.lingering.retain(|(_, lingering)| *lingering != id);
         }
     }
 }
@@ -274,20 +307,29 @@ impl Peer {
     /// Takes lines that wait, then bytes, then the lines in those.
     fn read(&mut self, id: ClientId, inputs: &mut Vec<Input>) -> Option<CloseReason> {
         self.take_lines(id, inputs);
+        let mut end = CloseReason::EndOfStream;
         if self.has_more && self.inward == Inward::Open && self.may_take() {
             match self.connection.read(TURN_BYTES) {
                 ReadState::Drained => self.has_more = false,
                 ReadState::More => {}
-                ReadState::Closed(CloseReason::EndOfStream) => {
+                // No line can have come before it was ready.
+                ReadState::Closed(reason)
+                    if reason != CloseReason::EndOfStream && !self.connection.is_ready() =>
+                {
+                    return Some(reason);
+                }
+                // However it ends: whole lines that came before are requests like any other. If
+                // nothing can be written any more, the answer to the first of them shows it.
+                ReadState::Closed(reason) => {
                     self.has_more = false;
                     self.inward = Inward::Ended;
+                    end = reason;
                 }
-                ReadState::Closed(reason) => return Some(reason),
             }
             self.tell_transport(id, inputs);
             self.take_lines(id, inputs);
         }
-        self.is_over().then_some(CloseReason::EndOfStream)
+        self.is_over().then_some(end)
     }
 
     fn tell_transport(&mut self, id: ClientId, inputs: &mut Vec<Input>) {
@@ -358,3 +400,6 @@ impl Peer {
         if self.inward == Inward::Ended { Err(CloseReason::EndOfStream) } else { Ok(()) }
     }
 }
+
+#[cfg(test)]
+mod tests;
