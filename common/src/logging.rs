@@ -36,10 +36,22 @@ pub struct Options {
     pub instance: String,
     /// The file, if there is to be one; its folder is made.
     pub file: Option<PathBuf>,
-    /// Whether lines go to stderr (too).
-    pub to_stderr: bool,
+    /// Which of the lines go to stderr (too).
+    pub stderr: Stderr,
     /// Which messages.
     pub levels: LogLevels,
+}
+
+/// What a program says on stderr. Each line is written before whoever logs goes on, so where nobody
+/// may read it, it must be little.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stderr {
+    /// Nothing.
+    Nothing,
+    /// What somebody should know who does not look into the file.
+    WarningsAndErrors,
+    /// All that goes to the file: somebody is watching.
+    Everything,
 }
 
 /// Why there is no log.
@@ -92,7 +104,7 @@ pub fn init(options: Options) -> Result<Logging, LoggingError> {
 }
 
 fn build(options: Options, bytes_max: u64) -> Result<(fern::Dispatch, Logging), LoggingError> {
-    let Options { instance, file, to_stderr, levels } = options;
+    let Options { instance, file, stderr, levels } = options;
     let highest = levels.targets.iter().map(|(_, level)| *level).fold(levels.default, Ord::max);
     let mut dispatch = fern::Dispatch::new()
         .level(highest)
@@ -104,12 +116,16 @@ fn build(options: Options, bytes_max: u64) -> Result<(fern::Dispatch, Logging), 
         });
     // `fern` panics where it can write neither to its output nor to stderr; these outputs never
     // fail.
-    if to_stderr {
-        dispatch = dispatch.chain(fern::Output::call(|record| {
-            let line = format!("{}\n", record.args());
-            io::stderr().lock().write_all(line.as_bytes()).ok();
-        }));
-    }
+    let said = match stderr {
+        Stderr::Nothing => LevelFilter::Off,
+        Stderr::WarningsAndErrors => LevelFilter::Warn,
+        Stderr::Everything => LevelFilter::Trace,
+    };
+    let say = fern::Output::call(|record| {
+        let line = format!("{}\n", record.args());
+        io::stderr().lock().write_all(line.as_bytes()).ok();
+    });
+    dispatch = dispatch.chain(fern::Dispatch::new().level(said).chain(say));
     let file = file.map(|path| open(&path, bytes_max)).transpose()?;
     if let Some(file) = &file {
         let file = Arc::clone(file);

@@ -10,6 +10,7 @@
     reason = "the rim: this is where the environment is asked and a person is told"
 )]
 
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -193,7 +194,11 @@ fn start_log(config: &Config, server: ServerId) -> Result<Logging, Failure> {
     logging::init(logging::Options {
         instance: format!("server{server}"),
         file: Some(file.clone()),
-        to_stderr: true,
+        // A pipe that nobody reads would stop the server, so what is not watched gets little.
+        stderr: match std::io::stderr().is_terminal() {
+            true => logging::Stderr::Everything,
+            false => logging::Stderr::WarningsAndErrors,
+        },
         levels: config.log_level.clone(),
     })
     .map_err(|error| Failure::fault(format!("the log {}: {error}", file.display())))

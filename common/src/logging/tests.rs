@@ -12,7 +12,8 @@ fn levels(default: LevelFilter, targets: &[(&str, LevelFilter)]) -> LogLevels {
 /// A log of a test's own; the process's stays unset.
 fn log_to(path: &Path, levels: LogLevels, bytes_max: u64) -> (Box<dyn Log>, Logging) {
     let file = Some(path.to_owned());
-    let options = Options { instance: "server2".to_owned(), file, to_stderr: false, levels };
+    let (instance, stderr) = ("server2".to_owned(), Stderr::Nothing);
+    let options = Options { instance, file, stderr, levels };
     let (dispatch, logging) = build(options, bytes_max).unwrap();
     (dispatch.into_log().1, logging)
 }

@@ -36,7 +36,7 @@ fn a_first_contact_without_a_terminal_needs_the_fingerprint_or_the_secret() {
     register(None).ends(1, &shown);
     register(Some(&"ab".repeat(32))).ends(1, "not the cluster that you mean");
     register(Some("abcd")).ends(2, "fingerprint");
-    assert!(!server.said().contains("registered"), "nothing was sent");
+    assert!(!server.logged().contains("registered"), "nothing was sent");
     assert_eq!(register(Some(&shown)).code, 0);
     assert_eq!(ada.does_plainly(&["users"]).stdout, "ada\n", "it is asked once");
 }

@@ -223,7 +223,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("the server said: {}", self.said());
+            eprintln!("the server said: {}\nand logged: {}", self.said(), self.logged());
         }
         self.kill();
     }
