@@ -155,7 +155,7 @@ impl Node {
         password: Zeroizing<String>,
     ) {
         let ticket = self.ticket(Task::Admin(AdminTask { client, id, step }));
-        if self.hash(Some(client), HashJob::Hash(ticket, password)).is_err() {
+        if self.hash(client, String::new(), HashJob::Hash(ticket, password)).is_err() {
             self.tasks.remove(&ticket);
             self.refuse(client, id, busy());
         }

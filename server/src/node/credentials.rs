@@ -1,10 +1,29 @@
-//! The queue in front of the hash threads. A password's hash takes as long as hundreds of messages,
-//! so only so many wait, they wait here (where those of closed connections can be dropped), and
-//! never before anybody's messages.
+//! The queue in front of the hash threads.
+//!
+//! Owns: who waits for a thread. Driven by: `sign_in`, `writes` and `admin` with jobs, the hash
+//! threads with results. Invariants: a password's hash takes as long as hundreds of messages, so
+//! only so many wait, few of them for one account or one address, and those of closed connections
+//! are dropped. Does not: know what a password is for.
 
 use super::effect::ClientId;
-use super::{HASH_QUEUE_MAX, Node, Task};
+use super::{Node, Task};
 use crate::work::{Entropy, HashJob, Job, Ticket};
+
+/// Jobs that may wait in all; beyond, a sign-in is refused with `busy`.
+const WAITING_MAX: usize = 64;
+/// Of these, for one account's name: a person waits for one.
+const WAITING_NAME_MAX: usize = 2;
+/// Of these, for one address: an office may begin its day, and others still find room.
+const WAITING_ADDRESS_MAX: usize = 16;
+
+/// A job that waits for a thread.
+#[derive(Debug)]
+pub(super) struct HashWaiting {
+    client: ClientId,
+    /// The account's name, folded; an administrator's jobs have none.
+    name: String,
+    job: HashJob,
+}
 
 /// The queue is full; nothing was done.
 #[derive(Debug)]
@@ -13,23 +32,32 @@ pub(super) struct HashQueueFull;
 impl Node {
     /// A closed connection's jobs that no thread has taken are not done.
     pub(super) fn drop_hashes(&mut self, client: ClientId) {
-        let is_its = |(other, _): &(Option<ClientId>, HashJob)| *other == Some(client);
-        for (_, job) in self.hash_queue.iter().filter(|entry| is_its(entry)) {
-            self.tasks.remove(&job.ticket());
+        for waiting in self.hash_queue.iter().filter(|waiting| waiting.client == client) {
+            self.tasks.remove(&waiting.job.ticket());
         }
-        self.hash_queue.retain(|entry| !is_its(entry));
+        self.hash_queue.retain(|waiting| waiting.client != client);
     }
 
-    /// Hashes or verifies a password, after those that wait already.
+    /// Hashes or verifies a password of the account `name`, after those that wait already.
     pub(super) fn hash(
         &mut self,
-        client: Option<ClientId>,
+        client: ClientId,
+        name: String,
         job: HashJob,
     ) -> Result<(), HashQueueFull> {
-        if self.hash_queue.len() >= HASH_QUEUE_MAX {
+        let address = self.address(client);
+        let of_name = self.hash_queue.iter().filter(|waiting| waiting.name == name).count();
+        let of_address = self.hash_queue.iter().filter(|waiting| {
+            let other = self.address(waiting.client);
+            other.is_some() && other == address
+        });
+        if self.hash_queue.len() >= WAITING_MAX
+            || (of_name >= WAITING_NAME_MAX && !name.is_empty())
+            || of_address.count() >= WAITING_ADDRESS_MAX
+        {
             return Err(HashQueueFull);
         }
-        self.hash_queue.push_back((client, job));
+        self.hash_queue.push_back(HashWaiting { client, name, job });
         self.hash_next();
         Ok(())
     }
@@ -41,7 +69,7 @@ impl Node {
 
     fn hash_next(&mut self) {
         while self.hashing < self.settings.hash_threads {
-            let Some((_, job)) = self.hash_queue.pop_front() else { return };
+            let Some(HashWaiting { job, .. }) = self.hash_queue.pop_front() else { return };
             self.hashing += 1;
             self.run(Job::Hash(job));
         }

@@ -1,7 +1,7 @@
 //! Events on their way to connections: live ones as they are applied, missed ones page by page.
 
 use holdfast_common::ids::{Cursor, SessionId, UserId};
-use holdfast_common::protocol::{ByeReason, Durable, encode_event};
+use holdfast_common::protocol::{ByeReason, Durable, ErrorCode, encode_event};
 
 use super::clients::Feed;
 use super::effect::{ClientId, Effect};
@@ -130,9 +130,14 @@ impl Node {
         if let Answer::Backlog { lines, upto, more } = answer {
             return self.backlog_page(client, lines, upto, more);
         }
-        // Events were pruned while the client drained, for days: it must begin anew.
-        assert!(matches!(answer, Answer::Refused(_)), "{answer:?} is no page of events");
-        self.say_bye(client, ByeReason::Slow);
+        let Answer::Refused(error) = answer else { unreachable!("this is no page of events") };
+        let reason = match error.code {
+            // The notice of it is on its way, behind the page that was asked for.
+            ErrorCode::Unauthorized => ByeReason::Deleted,
+            // Events were pruned while the client drained, for days: it must begin anew.
+            _ => ByeReason::Slow,
+        };
+        self.say_bye(client, reason);
     }
 
     pub(super) fn client_backlog(&mut self, id: ClientId, bytes: usize) {

@@ -54,8 +54,17 @@ use writes::Waiting;
 
 /// Entries in one apply: keeps a batch within some tens of milliseconds.
 const APPLY_ENTRIES_MAX: usize = 4_096;
-/// Hash jobs that may wait; beyond, a sign-in is refused with `busy`.
-const HASH_QUEUE_MAX: usize = 64;
+/// Successful sign-ins of one account: this many at once, and as many again in a minute. Each costs
+/// a hash, and whoever has the password could otherwise keep the hash threads for himself.
+const SIGN_INS_PER_MIN: f64 = 30.0;
+/// Pages of conversations and of messages that one account may read a second: a client that begins
+/// anew reads some hundred at once.
+const PAGES_PER_S: f64 = 50.0;
+const PAGES_BURST: f64 = 500.0;
+/// Marks and ended sessions of one account a second; a client sends a mark a second and conversation
+/// at most. Each is an entry of the log, though it changes nothing.
+const MARKS_PER_S: f64 = 50.0;
+const MARKS_BURST: f64 = 500.0;
 /// Questions under way at once; beyond, a read is refused with `busy`.
 const READS_MAX: usize = 4_096;
 
@@ -99,7 +108,7 @@ pub struct Node {
     /// Copies and hashes of everything under way.
     maintaining: usize,
     /// Hash jobs that wait for a thread, and how many have one.
-    hash_queue: VecDeque<(Option<ClientId>, crate::work::HashJob)>,
+    hash_queue: VecDeque<credentials::HashWaiting>,
     hashing: usize,
     /// Who waits for which entry, in the order of the log.
     proposals: VecDeque<(Index, Waiting)>,
@@ -113,6 +122,11 @@ pub struct Node {
     /// When sessions last ended: an answer read from before that may show a dead session.
     last_ending: Index,
     sends: Buckets<UserId>,
+    /// Edits and deletions, at the rate of sends.
+    edits: Buckets<UserId>,
+    marks: Buckets<UserId>,
+    pages: Buckets<UserId>,
+    sign_ins: Buckets<UserId>,
     users_asked: Buckets<UserId>,
     name_fails: Buckets<String>,
     address_fails: Buckets<IpAddr>,
@@ -163,6 +177,10 @@ impl Node {
             applied,
             last_ending: Index(0),
             sends: Buckets::new(3.0 * sends, sends),
+            edits: Buckets::new(3.0 * sends, sends),
+            marks: Buckets::new(MARKS_BURST, MARKS_PER_S),
+            pages: Buckets::new(PAGES_BURST, PAGES_PER_S),
+            sign_ins: Buckets::new(SIGN_INS_PER_MIN, SIGN_INS_PER_MIN / 60.0),
             users_asked: Buckets::new(5.0, 5.0),
             name_fails: Buckets::new(fails, fails / 60.0),
             address_fails: Buckets::new(6.0 * fails, 6.0 * fails / 60.0),

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use holdfast_common::config::Plaintext;
-use holdfast_common::ids::{Cursor, UserId};
+use holdfast_common::ids::Cursor;
 use holdfast_common::protocol::{
     ByeReason, ErrorCode, ErrorReply, Hello, HelloOk, LINE_BYTES_MAX, Limits, PING_S, PIPELINE_MAX,
     PROTOCOL, PingOk, Reply, RequestFrame, TEXT_BYTES_MAX, encode_error,
@@ -81,6 +81,10 @@ impl Node {
         }
         match frame.request() {
             Ok(request) => self.submit(id, frame.id, request.into()),
+            // Before `hello` nothing is known, not even what is unknown.
+            Err(_) if matches!(client.stage, Stage::New) => {
+                self.refuse(id, frame.id, hello_first());
+            }
             Err(error) => self.refuse(id, frame.id, error),
         }
     }
@@ -144,7 +148,7 @@ impl Node {
         let bad = |text: &str| ErrorReply::with_text(ErrorCode::BadRequest, text);
         match (kind, actor) {
             (Kind::Hello(hello), _) => self.hello(id, request_id, &hello),
-            _ if !greeted => self.refuse(id, request_id, bad("send `hello` first")),
+            _ if !greeted => self.refuse(id, request_id, hello_first()),
             (Kind::Ping, _) => {
                 let reply = Reply::Ping(PingOk { ts: self.now.wall_ms });
                 self.answer(id, request_id, reply.encode(request_id));
@@ -209,6 +213,11 @@ impl Node {
             Question::Conversations(page) => Query::Conversations(actor.user, page),
             Question::History(history) => Query::History(actor.user, history),
         };
+        if matches!(query, Query::Conversations(..) | Query::History(..))
+            && let Err(wait) = self.pages.take(&actor.user, self.now.instant)
+        {
+            return self.refuse(id, request_id, rate_limited("pages", wait));
+        }
         if self.reads >= READS_MAX {
             return self.refuse(id, request_id, busy());
         }
@@ -272,11 +281,10 @@ impl Node {
         self.effects.push_back(Effect::Send { client: id, line, answers: false });
         self.close(id);
     }
+}
 
-    /// Takes a token of the account's sends, or refuses.
-    pub(super) fn take_send(&mut self, user: UserId) -> Result<(), ErrorReply> {
-        self.sends.take(&user, self.now.instant).map_err(|wait| rate_limited("messages", wait))
-    }
+fn hello_first() -> ErrorReply {
+    ErrorReply::with_text(ErrorCode::BadRequest, "send `hello` first")
 }
 
 /// The refusal when a queue is full.

@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 use super::clients::{Feed, SignedIn, Stage};
 use super::effect::{ClientId, Origin};
 use super::events::BACKLOG_PAGE_BYTES;
+use super::limits::address_key;
 use super::requests::{busy, rate_limited};
 use super::writes::{Then, Waiting};
 use super::{Node, Task};
@@ -147,12 +148,18 @@ impl Node {
     }
 
     fn sign_in_hash(&mut self, client: ClientId, id: u64, step: Step, hash: HashFor) {
+        let name = match &step {
+            Step::RegisterHash(register) | Step::RegisterVerify(register, _) => &register.user,
+            Step::LoginVerify(login, _) => &login.user,
+            step => unreachable!("{step:?} needs no hash"),
+        };
+        let name = fold_name(name);
         let ticket = self.ticket(Task::SignIn(SignInTask { client, id, step }));
         let job = match hash {
             HashFor::New(password) => HashJob::Hash(ticket, password),
             HashFor::Known(password, hash) => HashJob::Verify(ticket, password, hash),
         };
-        if self.hash(Some(client), job).is_err() {
+        if self.hash(client, name, job).is_err() {
             if let Some(Task::SignIn(SignInTask { step: Step::LoginVerify(login, _), .. })) =
                 self.tasks.remove(&ticket)
             {
@@ -237,10 +244,7 @@ impl Node {
             // The view is older than the end of some session, perhaps of this one.
             return self.resume_lookup(client, id, resume);
         }
-        let Some(session) = session else {
-            self.audit_failure(client, "resume", "-");
-            return self.sign_in_refused(client, id, ErrorCode::Unauthorized);
-        };
+        let Some(session) = session else { return self.resume_failed(client, id) };
         match resume.cur {
             Some(from) => {
                 let query = Query::Backlog {
@@ -256,6 +260,17 @@ impl Node {
                 self.backlog_page(client, Vec::new(), at, false);
             }
         }
+    }
+
+    /// No such token. Whoever asks so too often is told so, and no more of it is logged; others of
+    /// the address go on resuming, for their tokens are right.
+    fn resume_failed(&mut self, client: ClientId, id: u64) {
+        if let Err(error) = self.take_address(client) {
+            self.metrics.sign_in_failures += 1;
+            return self.sign_in_refused(client, id, error);
+        }
+        self.audit_failure(client, "resume", None);
+        self.sign_in_refused(client, id, ErrorCode::Unauthorized);
     }
 
     fn resumed(&mut self, client: ClientId, id: u64, session: LiveSession, from: Cursor) {
@@ -307,17 +322,20 @@ impl Node {
             (Step::LoginVerify(login, Some(account)), true) => {
                 (account, login.device.clone(), None, Again::Login(login))
             }
-            (Step::LoginVerify(login, _), _) => {
-                self.audit_failure(client, "login", &login.user);
+            (Step::LoginVerify(_, account), _) => {
+                self.audit_failure(client, "login", account.as_ref());
                 return self.sign_in_refused(client, id, ErrorCode::WrongCredentials);
             }
             (step, _) => unreachable!("{step:?} verifies nothing"),
         };
-        let (session, token) = new_session(entropy, &device);
         let dup = replaces.is_some();
         if !dup {
             self.give_back_sign_in(client, &account.name);
         }
+        if let Err(wait) = self.sign_ins.take(&account.user, self.now.instant) {
+            return self.sign_in_refused(client, id, rate_limited("sign-ins", wait));
+        }
+        let (session, token) = new_session(entropy, &device);
         let then = Then::SignIn { session: session.id, token, dup, again };
         let operation =
             Operation::SignIn { user: account.user, revision: account.revision, session, replaces };
@@ -346,17 +364,24 @@ impl Node {
         }
     }
 
-    pub(super) fn audit_failure(&mut self, client: ClientId, what: &str, name: &str) {
+    /// Only an account's own name is written down: what else was typed as one could be anything,
+    /// a password in the wrong field included.
+    pub(super) fn audit_failure(
+        &mut self,
+        client: ClientId,
+        what: &str,
+        account: Option<&Account>,
+    ) {
         self.metrics.sign_in_failures += 1;
-        // A name that is none could hold anything, a password typed into the wrong field included.
-        let name = if check_name(name).is_ok() { name } else { "-" };
+        let name = account.map_or("-", |account| account.name.as_str());
         let address = self.origin(client);
         log::warn!(target: "audit", "{what} refused user={name} address={address}");
     }
 
-    fn address(&self, client: ClientId) -> Option<IpAddr> {
+    /// Whom the limits of addresses count a connection for.
+    pub(super) fn address(&self, client: ClientId) -> Option<IpAddr> {
         match self.clients.get(client)?.origin {
-            Origin::Network(address) => Some(address.ip()),
+            Origin::Network(address) => Some(address_key(address.ip())),
             Origin::Administration => None,
         }
     }

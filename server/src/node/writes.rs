@@ -1,17 +1,17 @@
 //! Writes of a signed-in connection: preparing them (names into ids, passwords verified), proposing
 //! them in the order sent, and answering them when their entry was applied.
 
-use holdfast_common::ids::{SessionId, Txn};
+use holdfast_common::ids::{SessionId, Txn, UserId};
 use holdfast_common::protocol::{
     Delete, Edit, EditOk, ErrorCode, ErrorReply, Mark, Passwd, Reply, RevokeTarget, Send, SendOk,
-    SignedInOk, Target, check_password, check_text, encode_done,
+    SignedInOk, Target, check_password, check_text, encode_done, fold_name,
 };
 use zeroize::Zeroizing;
 
 use super::admin::AdminChange;
 use super::effect::ClientId;
 use super::kinds::{Change, Checked};
-use super::requests::{BUSY_AFTER_MS, busy};
+use super::requests::{BUSY_AFTER_MS, busy, rate_limited};
 use super::sign_in::Again;
 use super::{Node, Task};
 use crate::chat::operation::{Actor, Operation, Outcome, Recipient, Stamped, Success, send_digest};
@@ -76,6 +76,9 @@ impl Checked {
 
 impl Node {
     pub(super) fn change(&mut self, client: ClientId, id: u64, actor: Actor, change: Change) {
+        if let Err(error) = self.take_change(actor.user, &change) {
+            return self.refuse(client, id, error);
+        }
         let then = Then::Reply;
         let operation = match change {
             Change::Send(send) => return self.send(client, id, actor, send),
@@ -98,27 +101,32 @@ impl Node {
                 if let Err(broken) = check_text(&text) {
                     return self.refuse(client, id, broken);
                 }
-                if let Err(error) = self.take_send(actor.user) {
-                    return self.refuse(client, id, error);
-                }
                 Operation::Edit { actor, conv, seq, text, txn }
             }
             Change::Delete(Delete { conv, seq, scope, txn }) => {
-                if let Err(error) = self.take_send(actor.user) {
-                    return self.refuse(client, id, error);
-                }
                 Operation::Delete { actor, conv, seq, scope, txn }
             }
         };
         self.propose(operation, Waiting { client, id, then });
     }
 
+    /// Takes a token of what the account may do so often, or refuses. Those that cost a password's
+    /// hash have the limits of sign-ins.
+    fn take_change(&mut self, user: UserId, change: &Change) -> Result<(), ErrorReply> {
+        let (buckets, what) = match change {
+            Change::Send(_) => (&mut self.sends, "messages"),
+            Change::Edit(_) | Change::Delete(_) => (&mut self.edits, "edits and deletions"),
+            Change::Read(_) | Change::Delivered(_) | Change::Revoke(_) | Change::Logout => {
+                (&mut self.marks, "marks")
+            }
+            Change::Checked(_) => return Ok(()),
+        };
+        buckets.take(&user, self.now.instant).map_err(|wait| rate_limited(what, wait))
+    }
+
     fn send(&mut self, client: ClientId, id: u64, actor: Actor, send: Send) {
         if let Err(broken) = check_text(&send.text) {
             return self.refuse(client, id, broken);
-        }
-        if let Err(error) = self.take_send(actor.user) {
-            return self.refuse(client, id, error);
         }
         let digest = send_digest(&send.to, &send.text);
         let Send { to, text, txn } = send;
@@ -222,8 +230,10 @@ impl Node {
 
     fn write_hash(&mut self, task: WriteTask, job: impl FnOnce(crate::work::Ticket) -> HashJob) {
         let (client, id) = (task.client, task.id);
+        let signed_in = self.clients.get(client).and_then(|client| client.signed_in());
+        let name = signed_in.map_or_else(String::new, |signed_in| fold_name(&signed_in.name));
         let ticket = self.ticket(Task::Write(task));
-        if self.hash(Some(client), job(ticket)).is_err() {
+        if self.hash(client, name, job(ticket)).is_err() {
             if let Some(Task::Write(WriteTask { step: WriteStep::Verify(_, account), .. })) =
                 self.tasks.remove(&ticket)
             {
@@ -242,7 +252,7 @@ impl Node {
             return;
         }
         if !right {
-            self.audit_failure(client, "password check", &account.name);
+            self.audit_failure(client, "password check", Some(&account));
             return self.prepared_refused(client, id, ErrorCode::WrongCredentials);
         }
         self.give_back_sign_in(client, &account.name);

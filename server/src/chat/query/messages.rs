@@ -6,8 +6,8 @@ use std::ops::ControlFlow;
 use holdfast_common::ids::{ConversationId, Cursor, Seq, UserId};
 use holdfast_common::protocol::{
     CONVERSATIONS_PAGE_MAX, ConversationView, Conversations, ConversationsOk, ErrorCode,
-    HISTORY_PAGE_MAX, History, HistoryOk, LastMessage, MessageView, PREVIEW_BYTES_MAX, Page, Reply,
-    TEXT_BYTES_MAX,
+    ErrorReply, HISTORY_PAGE_MAX, History, HistoryOk, LastMessage, MessageView, PREVIEW_BYTES_MAX,
+    Page, Reply, TEXT_BYTES_MAX,
 };
 
 use super::Answer;
@@ -17,6 +17,10 @@ use crate::chat::schema::{
     member_of, message_key, number_at, row,
 };
 use crate::tables::{Fault, Order, Read};
+
+/// Messages that may have to be counted for one page of conversations; then the page ends, and the
+/// next one goes on. A conversation with more than that is a page of its own.
+const COUNTED_MAX: u64 = if cfg!(test) { 20 } else { 20_000 };
 
 /// A conversation as one member reads it.
 struct Reader<'a> {
@@ -123,7 +127,14 @@ impl<'a> Reader<'a> {
         fault.map_or(Ok(unread), Err)
     }
 
-    fn summary(&self) -> Result<ConversationView, Fault> {
+    /// How many messages counting the unread ones would read.
+    fn unread_at_most(&self) -> u64 {
+        let read = self.row.place(self.user).map_or(Seq(0), |place| self.row.marks[place].read);
+        self.row.last_seq.0.saturating_sub(read.0)
+    }
+
+    /// Nothing when its last message is not there.
+    fn summary(&self) -> Result<Option<ConversationView>, Fault> {
         let place = self.row.place(self.user).expect("the reader is a member");
         let (own, peer) = (self.row.marks[place], self.row.marks[1 - place]);
         let is_own = self.row.peer(place) == self.user;
@@ -135,10 +146,10 @@ impl<'a> Reader<'a> {
         };
         let next = Seq(self.row.last_seq.0 + 1);
         let last = self.messages(self.row.last_seq, next, Order::Ascending, 1)?.pop();
-        let Some((seq, message)) = last else { return Err(lost(self.conv)) };
+        let Some((seq, message)) = last else { return Ok(None) };
         let hidden = self.hidden(seq, next)?;
         let MessageView { seq, from, text, ts, deleted, .. } = self.view(seq, message, &hidden);
-        Ok(ConversationView {
+        Ok(Some(ConversationView {
             conv: self.conv,
             with: self.peer_name.clone(),
             last_seq: self.row.last_seq,
@@ -147,13 +158,16 @@ impl<'a> Reader<'a> {
             peer_delivered: peer.delivered,
             unread: self.unread(own.read)?,
             last: LastMessage { seq, from, text: preview(text), ts, deleted },
-        })
+        }))
     }
 }
 
-/// The rows contradict each other: a conversation begins with its first message.
-fn lost(conv: ConversationId) -> Fault {
-    Fault { doing: "read a conversation", source: format!("{conv} lacks its last message").into() }
+/// The rows contradict each other: a conversation begins with its first message. One account's
+/// trouble must not end the server for all others.
+fn lost(conv: ConversationId) -> ErrorReply {
+    log::error!("the rows are damaged: conversation {conv} lacks its last message");
+    let text = format!("something is wrong in the server: see its log for conversation {conv}");
+    ErrorReply::with_text(ErrorCode::Internal, text)
 }
 
 /// The text as a line can hold it. No text that the rules allow grows beyond twice its size in
@@ -208,9 +222,16 @@ pub(super) fn conversations(
         },
     };
     let mut conversations = Vec::new();
+    let mut counted = 0;
     for (_, conv) in by_activity.iter().skip(start).take(limit) {
-        if let Some(reader) = Reader::open(rows, user, *conv)? {
-            conversations.push(reader.summary()?);
+        let Some(reader) = Reader::open(rows, user, *conv)? else { continue };
+        counted += reader.unread_at_most();
+        if counted > COUNTED_MAX && !conversations.is_empty() {
+            break;
+        }
+        match reader.summary()? {
+            Some(summary) => conversations.push(summary),
+            None => return Ok(Answer::Refused(lost(*conv))),
         }
     }
     conversations.truncate(fitting(&conversations));

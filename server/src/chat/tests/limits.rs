@@ -2,14 +2,14 @@
 
 use holdfast_common::ids::{ConversationId, Cursor, Seq, UserId};
 use holdfast_common::protocol::{
-    Conversations, History, LINE_BYTES_MAX, Page, Reply, ServerLine, TEXT_BYTES_MAX, Users,
-    check_text, encode_event,
+    Conversations, ErrorCode, History, LINE_BYTES_MAX, Page, Reply, ServerLine, TEXT_BYTES_MAX,
+    Users, check_text, encode_event,
 };
 
 use super::world::{World, new_session, send};
 use crate::chat::operation::{Actor, Notice, Operation, Recipient};
 use crate::chat::query::{Answer, Query};
-use crate::tables::MemoryRows;
+use crate::tables::{MemoryRows, Rows};
 
 /// A request's largest id.
 const ID_MAX: u64 = (1 << 53) - 1;
@@ -200,4 +200,42 @@ fn of_very_many_sessions_the_newest_are_shown() {
     let created: Vec<u64> = ok.sessions.iter().map(|session| session.created).collect();
     assert!(created.is_sorted());
     assert_eq!(created.last(), Some(&world.ts_ms));
+}
+
+#[test]
+fn a_page_of_conversations_ends_where_counting_the_unread_ones_takes_long() {
+    let mut world = World::new(MemoryRows::new());
+    let anna = world.register("anna", 1);
+    for (friend, name) in [(2, "bob"), (3, "carol"), (4, "dora")] {
+        let friend = world.register(name, friend);
+        for n in 0..15 {
+            let n = 100 * u32::try_from(friend.user.0).unwrap() + n;
+            world.apply(send(friend, Recipient::User(anna.user), "unread", n));
+        }
+    }
+    let mut page = Conversations::default();
+    let mut seen = Vec::new();
+    loop {
+        let answer = world.ask(&Query::Conversations(anna.user, page.clone()));
+        let Answer::Reply(Reply::Conversations(ok)) = answer else { panic!() };
+        assert_eq!(ok.conversations.len(), 1, "two would be thirty messages");
+        assert_eq!(ok.conversations[0].unread, 15);
+        page.after = Some(ok.conversations[0].conv);
+        seen.push(ok.conversations[0].conv.0);
+        if !ok.more {
+            break;
+        }
+    }
+    assert_eq!(seen, [3, 2, 1]);
+}
+
+#[test]
+fn a_conversation_without_its_last_message_ends_nothing_but_the_question() {
+    let (mut world, anna, _) = full_of("text", 1);
+    let key = crate::chat::schema::message_key(ConversationId(1), Seq(1));
+    world.rows.commit(vec![(key, None)]).unwrap();
+    let answer = world.ask(&Query::Conversations(anna.user, Conversations::default()));
+    let Answer::Refused(error) = answer else { panic!("{answer:?}") };
+    assert_eq!(error.code, ErrorCode::Internal);
+    assert!(error.text.contains("c1"), "the reference stands in the log too: {}", error.text);
 }
