@@ -35,8 +35,8 @@ impl fmt::Display for Index {
     }
 }
 
-/// What a primary holds while it leads; at most one primary a ballot. Ordered by generation (how
-/// many takeovers came before), then round, then server: replication.md, section 2.
+/// What a primary holds while it leads; at most one primary a ballot. Ordered by generation (how many
+/// takeovers came before), then round, then server: replication.md, section 2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Ballot {
     /// Counts takeovers and restores.
@@ -86,7 +86,7 @@ impl fmt::Display for ClusterId {
 }
 
 /// Who must hold whatever follows this entry before it counts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct View {
     /// The cluster it belongs to, the same in every view.
     pub cluster: ClusterId,
@@ -95,7 +95,7 @@ pub struct View {
 }
 
 /// What an entry says.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Payload {
     /// Nothing: a primary's first entry, when it has nothing else to say.
     Nothing,
@@ -106,7 +106,7 @@ pub enum Payload {
 }
 
 /// One record of the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Entry {
     /// Where it stands.
     pub index: Index,
@@ -116,9 +116,8 @@ pub struct Entry {
     pub payload: Payload,
 }
 
-/// What a server must remember over a crash beside its log; it stands in every frame of the
-/// journal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// What a server must remember over a crash beside its log; it stands in every frame of the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct HardState {
     /// The highest ballot promised: nothing below it is accepted. Never below the last entry's.
     pub promise: Ballot,

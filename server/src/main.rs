@@ -147,7 +147,7 @@ fn serve(config: &Config, addresses: &ServerAddresses, folder: &Path) -> Result<
         "store opened life={} applied={} last={}",
         store.incarnation.life,
         store.applied.index,
-        store.recovered.last.0
+        store.recovered.last()
     );
     let socket = config.admin_socket(server);
     let listeners =
@@ -215,7 +215,7 @@ fn assemble(
     let Store { journal, rows, incarnation, applied, recovered, lock } = store;
     let cluster = ClusterId(random()?);
     let replication =
-        Replication::start(incarnation, recovered, cluster).map_err(Failure::fault)?;
+        Replication::alone(incarnation, recovered, cluster).map_err(Failure::fault)?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let hash_threads = cores.saturating_sub(1).max(1);
     let settings = Settings {

@@ -116,11 +116,11 @@ impl Bench {
             hard_state: HardState::NONE,
             applied: Index(0),
             view: None,
-            last: none,
+            applied_ballot: Ballot::NONE,
             tail: Vec::new(),
         };
         let me = Incarnation { server: ServerId(1), store: StoreId(1), life: 1 };
-        let replication = Replication::start(me, recovered, ClusterId([1; 16]))
+        let replication = Replication::alone(me, recovered, ClusterId([1; 16]))
             .expect("a new store is nobody else's");
         let tables = TablesWorker::new(Box::new(MemoryRows::new()));
         let mut bench = Bench {

@@ -97,6 +97,10 @@ pub struct Node {
     settings: Settings,
     now: Now,
     replication: Replication,
+    /// The number of the append in flight.
+    appending: u64,
+    /// Replication counts its time from here.
+    started: Instant,
     clients: Clients,
     /// Requests that wait until the state is whole.
     gate: VecDeque<(ClientId, u64, Kind)>,
@@ -190,6 +194,8 @@ impl Node {
             effects: VecDeque::new(),
             settings,
             replication,
+            appending: 0,
+            started: now.instant,
         }
     }
 
@@ -229,7 +235,9 @@ impl Node {
     /// Moves what can move between the machine's parts; says whether anything did.
     fn advance(&mut self) -> bool {
         match self.replication.next_effect() {
-            Some(replication::Effect::Append { hard_state, entries }) => {
+            Some(replication::Effect::Append(append)) => {
+                let replication::Append { number, hard_state, entries, .. } = append;
+                self.appending = number;
                 self.run(Job::Journal(JournalJob::Append { hard_state, entries }));
                 return true;
             }
@@ -237,6 +245,7 @@ impl Node {
                 self.to_apply.extend(entries);
                 return true;
             }
+            Some(other) => unreachable!("a server alone asks for nothing else: {other:?}"),
             None => {}
         }
         if !self.applying && !self.to_apply.is_empty() {
@@ -267,7 +276,14 @@ impl Node {
 
     fn done(&mut self, done: Done) {
         match done {
-            Done::Appended => self.replication.handle(replication::Input::Appended),
+            Done::Appended => {
+                let number = self.appending;
+                let since = self.now.instant.saturating_duration_since(self.started);
+                let at = u64::try_from(since.as_micros()).unwrap_or(u64::MAX);
+                let at = replication::Moment(at);
+                let now = replication::Now { at, wall_ms: self.now.wall_ms };
+                self.replication.handle(replication::Input::Appended { number }, now);
+            }
             Done::Applied(applied) => self.applied(applied),
             Done::Persisted(index) => self.persisted(index),
             Done::Compacted => self.compacted(),

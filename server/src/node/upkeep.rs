@@ -140,7 +140,7 @@ impl Node {
     /// holds by now goes whole: later entries are in another segment.
     pub(super) fn compacted(&mut self) {
         self.run(Job::Journal(JournalJob::Roll));
-        self.upkeep.erasing = Some(self.replication.last());
+        self.upkeep.erasing = Some(self.replication.last().index);
         self.upkeep.dirty_since.get_or_insert(self.now.instant);
     }
 

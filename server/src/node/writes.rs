@@ -295,7 +295,7 @@ impl Node {
         let stamped = Stamped { ts_ms: self.now.wall_ms, operation };
         match self.replication.propose(stamped.encode()) {
             Ok(index) => self.proposals.push_back((index, waiting)),
-            Err(crate::replication::Busy) => self.proposal_refused(waiting, busy()),
+            Err(_) => self.proposal_refused(waiting, busy()),
         }
     }
 

@@ -3,304 +3,487 @@
 //! A server's log is a row of entries, each with an index and the ballot of the primary that put it
 //! there. *Views* stand in the log like everything else and name who must hold what follows them.
 //! An entry is **committed** once every member of the view in force there has it on disk and a
-//! majority of every live view agrees; nothing is applied, answered, pushed or readable before.
-//! This page knows the view of one: the server is its own majority, so an entry is committed as
-//! soon as it is synced, and a restart is a cold start that needs no other vote. Elections, leases,
-//! evidence and catching up join it here, behind the same doors.
+//! majority of every live view agrees; nothing is applied, answered, pushed or readable before. So
+//! any one member has everything that was acknowledged, and may go on alone once all others are
+//! proven dead.
 //!
-//! Owns: ballot, log tail, commit index. Driven by: `node`, through [`Replication::handle`] and
-//! [`Replication::next_effect`]. Invariants:
+//! ```text
+//!            silence, or a proof of the primary's death
+//!   backup -------------------------------------------> candidate: canvass, then vote
+//!     ^                                                     |  majority of every live view
+//!     |   a higher ballot, or no majority answers           v
+//!     +------------------------------------------------- primary
+//!     all others proven dead, from any role -> taking over (one write) -> primary of a view of one
+//! ```
+//!
+//! Owns: everything that decides what counts. Driven by: `node`, or a simulator: feed inputs to
+//! [`Replication::handle`], drain [`Replication::next_effect`], come back with [`Input::Timer`] at
+//! [`Replication::deadline`]. Invariants:
 //! - one append is in flight at a time, and each carries the hard state, so promise, log and commit
-//!   index reach the disk in one order;
-//! - [`Replication::advance_commit`] is the only place that moves the commit index;
-//! - an entry leaves in [`Effect::Committed`] exactly once, in order.
+//!   index reach the disk in one order; what must wait for a sync waits for its number (`log`);
+//! - one place moves the commit index, one drops entries (`log`), one function says who decides
+//!   (`quorum`); *active* and live views are derived at each question and never stored;
+//! - any message in any state from anybody is handled; only broken own invariants end the process.
 //!
 //! Does not: know what an operation means, nor read a clock.
 
+mod backup;
+mod doors;
+mod election;
+mod evidence;
+mod lease;
+mod log;
+mod primary;
 mod quorum;
+mod rules;
+mod takeover;
+mod time;
+mod views;
+pub mod wire;
 
 use std::collections::{BTreeSet, VecDeque};
-use std::sync::Arc;
 
-use quorum::{Placed, decides, in_force, live_views};
+use holdfast_common::ids::ServerId;
 
-use crate::entry::{Ballot, ClusterId, Entry, HardState, Incarnation, Index, Payload, View};
+pub use doors::{
+    CannotStart, Effect, Input, Policy, Probe, Purpose, Recovered, Refused, Role, Settings, Status,
+};
+pub use log::Append;
+pub use rules::Rules;
+pub use time::{Moment, Now, Stamp};
+
+use backup::Backup;
+use election::Candidate;
+use evidence::{Evidence, Outcome};
+use lease::Lease;
+use log::Log;
+use primary::Primary;
+use rules::holds;
+use takeover::TakingOver;
+use wire::{Hello, Message};
+
+use crate::entry::{Ballot, Incarnation, Index, StoreId};
 
 /// Entries that may wait for their commit; beyond, a proposal is refused with `busy`.
 pub const WAITING_ENTRIES_MAX: usize = 65_536;
 /// Bytes of entries that may wait for their commit; beyond, a proposal is refused with `busy`.
 pub const WAITING_BYTES_MAX: usize = 64 << 20;
-/// Entries in one append: keeps a batch's encoding within a few milliseconds.
-const APPEND_ENTRIES_MAX: usize = 8_192;
-/// Bytes of entries in one append, for the same reason.
-const APPEND_BYTES_MAX: usize = 8 << 20;
+/// A server that stops exits after this, whether or not it was let go.
+const LEAVE_MS_MAX: u64 = 2_000;
+/// With the policy `timeout`, silence for so long counts as death.
+const SILENCE_IS_DEATH_MS: u64 = 10_000;
 
-/// What the machine is told.
+/// What a server is, with all that only this role knows.
 #[derive(Debug)]
-pub enum Input {
-    /// The append in flight is durable.
-    Appended,
+enum Part {
+    Backup(Backup),
+    Candidate(Candidate),
+    TakingOver(TakingOver),
+    Primary(Primary),
 }
-
-/// What the machine asks for.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// Put this on disk; answer with [`Input::Appended`] when it is synced.
-    Append {
-        /// The hard state that goes with it.
-        hard_state: HardState,
-        /// Entries to follow the log's last one; may be none.
-        entries: Vec<Entry>,
-    },
-    /// These entries are committed: apply them, in order.
-    Committed(Vec<Entry>),
-}
-
-/// What the journal and the tables remember of former lives.
-#[derive(Debug)]
-pub struct Recovered {
-    /// The hard state of the newest durable frame.
-    pub hard_state: HardState,
-    /// Everything up to here is applied, and thereby committed.
-    pub applied: Index,
-    /// The view in force at `applied`; none in a new store.
-    pub view: Option<View>,
-    /// The log's last place.
-    pub last: (Index, Ballot),
-    /// The entries behind `applied`.
-    pub tail: Vec<Entry>,
-}
-
-/// Why a server cannot take part.
-#[derive(Debug, thiserror::Error)]
-pub enum CannotStart {
-    /// The view names servers whose votes are needed.
-    #[error(
-        "this store belongs to a cluster of {members} servers, and this version serves alone only"
-    )]
-    NotAlone {
-        /// How many the view in force has.
-        members: usize,
-    },
-}
-
-/// A proposal that was not taken; nothing was done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Busy;
 
 /// See the module's page.
 #[derive(Debug)]
 pub struct Replication {
+    settings: Settings,
     me: Incarnation,
-    ballot: Ballot,
-    hard_state: HardState,
-    /// The views from the newest applied one on.
-    views: Vec<Placed>,
-    cluster: ClusterId,
-    last: Index,
-    durable: Index,
-    /// Entries behind the commit index, the oldest first.
-    uncommitted: VecDeque<Entry>,
-    uncommitted_bytes: usize,
-    /// The last index of the append in flight.
-    in_flight: Option<Index>,
-    /// The last index that was handed to an append.
-    appended: Index,
-    /// Entries committed but not handed out yet.
-    committed: Vec<Entry>,
-    /// The index of this ballot's first entry: once applied, the state is whole.
-    opening: Index,
+    now: Now,
+    log: Log,
+    evidence: Evidence,
+    lease: Lease,
+    part: Part,
+    /// When to stand for election unless a primary is heard.
+    elect_at: Moment,
+    /// Candidacies of this life.
+    attempt: u64,
+    /// The highest round ever heard of, in any generation.
+    highest_round: u64,
+    /// Wants to leave the view, and exits at this moment at the latest.
+    leaving: Option<Moment>,
+    has_left: bool,
+    /// This life is over and the next one is not durable yet: says and hears nothing.
+    is_between_lives: bool,
+    /// What must wait for a sync before it leaves, by the number of its append.
+    held: VecDeque<(u64, Incarnation, Message)>,
+    effects: VecDeque<Effect>,
+    random: u64,
 }
 
 impl Replication {
-    /// Starts a server that is alone: on a new store it mints the first view, on an old one it
-    /// comes back in a new ballot by a cold start (all stores of every live view are this one).
-    ///
-    /// `fresh_cluster` is the id that a new cluster gets; it is random, and unused on an old store.
-    ///
-    /// # Errors
-    /// [`CannotStart`]
-    pub fn start(
-        me: Incarnation,
-        recovered: Recovered,
-        fresh_cluster: ClusterId,
-    ) -> Result<Replication, CannotStart> {
-        let Recovered { hard_state, applied, view, last, tail } = recovered;
-        let mut views: Vec<Placed> =
-            view.map(|view| Placed { index: applied, view }).into_iter().collect();
-        for entry in &tail {
-            if let Payload::View(view) = &entry.payload {
-                views.push(Placed { index: entry.index, view: view.clone() });
-            }
-        }
-        let own: BTreeSet<_> = [me.store].into();
-        for placed in live_views(&views, hard_state.commit.max(applied)) {
-            if !placed.view.members.iter().all(|member| own.contains(&member.store)) {
-                return Err(CannotStart::NotAlone { members: placed.view.members.len() });
-            }
-        }
-        let cluster = views.last().map_or(fresh_cluster, |placed| placed.view.cluster);
-        let highest = hard_state.promise.max(last.1);
-        let ballot = Ballot {
-            generation: highest.generation.max(1),
-            round: highest.round + 1,
-            server: me.server,
-        };
+    /// A server that has just started, on what its former lives left.
+    pub fn start(me: Incarnation, settings: Settings, recovered: Recovered, now: Now) -> Self {
+        let log = Log::new(recovered, settings.memory_entries);
+        let highest_round = log.promise().round.max(log.last().ballot.round);
         let mut replication = Replication {
             me,
-            ballot,
-            // The tables may stand behind what was committed: after a loss of power they are rolled
-            // back, and what is known to be committed never is.
-            hard_state: HardState { promise: ballot, commit: hard_state.commit.max(applied) },
-            views,
-            cluster,
-            last: last.0,
-            durable: last.0,
-            uncommitted_bytes: tail.iter().map(entry_bytes).sum(),
-            uncommitted: tail.into(),
-            in_flight: None,
-            appended: last.0,
-            committed: Vec::new(),
-            opening: last.0.next(),
+            now,
+            log,
+            evidence: Evidence::default(),
+            lease: Lease::default(),
+            part: Part::Backup(Backup::default()),
+            elect_at: now.at,
+            attempt: 0,
+            highest_round,
+            leaving: None,
+            has_left: false,
+            is_between_lives: false,
+            held: VecDeque::new(),
+            effects: VecDeque::new(),
+            random: settings.seed | 1,
+            settings,
         };
-        let view = View { cluster, members: vec![me] };
-        replication.push(Payload::View(view));
-        Ok(replication)
+        if replication.settings.servers.len() == 1 {
+            replication.canvass();
+        } else {
+            // Links first; each new one brings this forward.
+            replication.elect_at = now.at.plus_ms(replication.settings.election_ms / 2);
+        }
+        replication.settle();
+        replication
     }
 
-    /// The ballot that this server leads in.
-    pub fn ballot(&self) -> Ballot {
-        self.ballot
-    }
-
-    /// The cluster's id.
-    pub fn cluster(&self) -> ClusterId {
-        self.cluster
-    }
-
-    /// The last entry's index.
-    pub fn last(&self) -> Index {
-        self.last
-    }
-
-    /// Everything up to here is committed.
-    pub fn commit(&self) -> Index {
-        self.hard_state.commit
-    }
-
-    /// Until this index is applied, the state may lack writes that an earlier life acknowledged.
-    pub fn opening(&self) -> Index {
-        self.opening
-    }
-
-    /// How many servers hold each new write.
-    pub fn in_sync(&self) -> usize {
-        in_force(&self.views, self.last).map_or(0, |view| view.members.len())
-    }
-
-    /// Takes an operation; it is committed when an [`Effect::Committed`] holds its index.
+    /// Starts a server that is alone: it leads at once. `fresh_cluster` is the id that a new
+    /// cluster gets; it is random, and unused on an old store.
     ///
     /// # Errors
-    /// [`Busy`]: too much waits already; nothing was done.
-    pub fn propose(&mut self, operation: Arc<[u8]>) -> Result<Index, Busy> {
-        if self.uncommitted.len() >= WAITING_ENTRIES_MAX
-            || self.uncommitted_bytes >= WAITING_BYTES_MAX
-        {
-            return Err(Busy);
+    /// [`CannotStart`]: the store belongs to a cluster of several servers.
+    pub fn alone(
+        me: Incarnation,
+        recovered: Recovered,
+        fresh_cluster: crate::entry::ClusterId,
+    ) -> Result<Replication, CannotStart> {
+        let settings = Settings {
+            servers: vec![me.server],
+            policy: Policy::Proof,
+            heartbeat_ms: 50,
+            election_ms: 300,
+            remove_ms: 1_000,
+            has_set_aside: false,
+            memory_entries: 0,
+            seed: 0,
+            fresh_cluster,
+            rules: Rules::default(),
+        };
+        let now = Now { at: Moment::default(), wall_ms: 0 };
+        let replication = Replication::start(me, settings, recovered, now);
+        match replication.role() {
+            Role::Primary => Ok(replication),
+            Role::Backup | Role::Candidate | Role::TakingOver => {
+                Err(CannotStart::NotAlone { members: replication.in_sync() })
+            }
         }
-        Ok(self.push(Payload::Operation(operation)))
     }
 
     /// Takes what has happened.
-    pub fn handle(&mut self, input: Input) {
+    pub fn handle(&mut self, input: Input, now: Now) {
+        self.now = Now { at: now.at.max(self.now.at), wall_ms: now.wall_ms };
         match input {
-            Input::Appended => {
-                let durable = self.in_flight.take().expect("only an append in flight ends");
-                self.durable = self.durable.max(durable);
-                self.advance_commit();
-            }
+            Input::Appended { number } => self.appended(number),
+            Input::NewLife(incarnation) => self.begin_life(incarnation),
+            _ if self.is_between_lives => {}
+            Input::Opened { hello, began } => self.opened(&hello, began),
+            Input::Closed { peer } => self.closed(peer),
+            Input::Heard(hello) => self.heard_hello(&hello),
+            Input::Ended { peer } => self.ended(peer),
+            Input::Message { from, message } => self.message(from, message),
+            Input::Probed { server, began, probe } => self.probed(server, began, probe),
+            Input::Read { purpose, previous, entries } => self.read(purpose, previous, entries),
+            Input::Installed { place, view } => self.log.install(place, view),
+            Input::Leave => self.leave(),
+            Input::ForceSurvivor => self.force_survivor(),
+            Input::Timer => self.timer(),
         }
+        self.settle();
     }
 
     /// What to do next; call until it says nothing.
     pub fn next_effect(&mut self) -> Option<Effect> {
-        if !self.committed.is_empty() {
-            return Some(Effect::Committed(std::mem::take(&mut self.committed)));
+        if self.effects.is_empty() {
+            self.flush();
         }
-        if self.in_flight.is_some() || self.appended == self.last {
+        self.effects.pop_front()
+    }
+
+    /// When to come back with [`Input::Timer`] if nothing happens before.
+    pub fn deadline(&self) -> Option<Moment> {
+        if self.is_between_lives {
             return None;
         }
-        let entries = self.next_batch();
-        self.appended = entries.last().map_or(self.appended, |entry| entry.index);
-        self.in_flight = Some(self.appended);
-        Some(Effect::Append { hard_state: self.hard_state, entries })
-    }
-
-    /// Whether everything that was taken is committed and handed out.
-    pub fn is_idle(&self) -> bool {
-        self.in_flight.is_none() && self.uncommitted.is_empty() && self.committed.is_empty()
-    }
-
-    fn push(&mut self, payload: Payload) -> Index {
-        self.last = self.last.next();
-        let entry = Entry { index: self.last, ballot: self.ballot, payload };
-        if let Payload::View(view) = &entry.payload {
-            self.views.push(Placed { index: entry.index, view: view.clone() });
-        }
-        self.uncommitted_bytes += entry_bytes(&entry);
-        self.uncommitted.push_back(entry);
-        self.last
-    }
-
-    /// The entries behind the last append, as many as one append takes.
-    fn next_batch(&self) -> Vec<Entry> {
-        let first_waiting = self.uncommitted.front().map_or(self.last, |entry| entry.index);
-        let skip = usize::try_from(self.appended.next().0.saturating_sub(first_waiting.0))
-            .expect("fewer entries wait than memory holds");
-        let mut bytes = 0;
-        let fits = |entry: &&Entry| {
-            // The first one always goes, however large: nothing behind it can go before.
-            let is_first = bytes == 0;
-            bytes += entry_bytes(entry);
-            is_first || bytes <= APPEND_BYTES_MAX
+        let of_part = match &self.part {
+            Part::Backup(_) => Some(self.elect_at),
+            Part::Candidate(candidate) => Some(candidate.expires()),
+            Part::TakingOver(_) => None,
+            Part::Primary(primary) => Some(primary.tick_at()),
         };
-        let waiting = self.uncommitted.range(skip..);
-        waiting.take(APPEND_ENTRIES_MAX).take_while(fits).cloned().collect()
+        let leaving = self.leaving.filter(|_| !self.has_left);
+        of_part.into_iter().chain(leaving).min()
     }
 
-    /// Commits what may be: an entry of the own ballot is at or before it, every member of the view
-    /// in force there is durable there, and a majority of every live view agrees (replication.md,
-    /// 7).
-    fn advance_commit(&mut self) {
-        let to = self.durable;
-        let durable: BTreeSet<_> = [self.me.store].into();
-        let all_hold = in_force(&self.views, to)
-            .is_some_and(|view| view.members.iter().all(|member| durable.contains(&member.store)));
-        let agreed = live_views(&self.views, self.hard_state.commit)
-            .iter()
-            .take_while(|placed| placed.index <= to)
-            .all(|placed| decides(&placed.view, &durable));
-        if to < self.opening || to <= self.hard_state.commit || !all_hold || !agreed {
+    /// Makes effects of what is due: one append, what is committed, what backups lack.
+    fn flush(&mut self) {
+        if let Some(append) = self.log.next_append() {
+            self.effects.push_back(Effect::Append(append));
+        }
+        let committed = match holds!(self.settings.rules, CommitBeforeApply) {
+            true => self.log.next_committed(),
+            false => self.log.hand_out(self.log.last().index),
+        };
+        self.effects.extend(committed.map(Effect::Committed));
+        if !self.is_between_lives {
+            self.send_appends();
+        }
+    }
+
+    /// Does what has become possible; whatever was handled, this comes after it.
+    fn settle(&mut self) {
+        if self.is_between_lives {
             return;
         }
-        self.hard_state.commit = to;
-        let settled = self.views.len() - live_views(&self.views, to).len();
-        self.views.drain(..settled);
-        while self.uncommitted.front().is_some_and(|entry| entry.index <= to) {
-            let entry = self.uncommitted.pop_front().expect("there is a front");
-            self.uncommitted_bytes -= entry_bytes(&entry);
-            self.committed.push(entry);
+        if self.may_take_over() {
+            self.take_over();
+        }
+        let follows = matches!(&self.part, Part::Backup(backup) if backup.primary().is_some());
+        if !follows && self.end_life_if_orphaned() {
+            return;
+        }
+        match &self.part {
+            Part::Backup(_) => {}
+            Part::Candidate(_) => self.settle_candidate(),
+            Part::TakingOver(_) => self.settle_takeover(),
+            Part::Primary(_) => {}
+        }
+        self.settle_primary();
+        self.settle_leaving();
+    }
+
+    fn timer(&mut self) {
+        match &self.part {
+            Part::Backup(_) if self.now.at >= self.elect_at => self.canvass(),
+            Part::Candidate(candidate) if self.now.at >= candidate.expires() => self.retire(),
+            Part::Primary(primary) if self.now.at >= primary.tick_at() => self.tick(),
+            Part::Backup(_) | Part::Candidate(_) | Part::TakingOver(_) | Part::Primary(_) => {}
         }
     }
-}
 
-/// What an entry counts against the bounds.
-fn entry_bytes(entry: &Entry) -> usize {
-    match &entry.payload {
-        Payload::Operation(bytes) => bytes.len() + 64,
-        Payload::View(_) | Payload::Nothing => 64,
+    fn appended(&mut self, number: u64) {
+        self.log.appended(number);
+        while self.held.front().is_some_and(|(needed, ..)| self.log.is_durable(*needed)) {
+            let (_, to, message) = self.held.pop_front().expect("there is a front");
+            self.effects.push_back(Effect::Send { to, message });
+        }
+        self.answer_primary();
+    }
+
+    /// Sends, or holds until what it rests on is durable.
+    fn send(&mut self, to: Incarnation, message: Message) {
+        let needed = match holds!(self.settings.rules, DurablePromise) {
+            true => self.log.settled_with(),
+            false => 0,
+        };
+        // Nothing overtakes what is held.
+        let needed = self.held.back().map_or(needed, |(held, ..)| needed.max(*held));
+        if self.log.is_durable(needed) {
+            self.effects.push_back(Effect::Send { to, message });
+        } else {
+            self.held.push_back((needed, to, message));
+        }
+    }
+
+    fn opened(&mut self, hello: &Hello, began: Moment) {
+        let peer = hello.incarnation;
+        self.dialled(peer.server, began, Outcome::Answered(peer));
+        if self.refuses(hello) || self.is_dead(peer) {
+            return;
+        }
+        self.learn(hello.committed);
+        self.evidence.linked(peer);
+        match &mut self.part {
+            Part::Primary(primary) => primary.meet(peer, self.log.last().index),
+            Part::Candidate(candidate) => {
+                let (vote, canvass) = (candidate.vote(), candidate.question(&self.log));
+                let message = vote.map_or(Message::Canvass(canvass), Message::Vote);
+                self.effects.push_back(Effect::Send { to: peer, message });
+            }
+            Part::Backup(_) | Part::TakingOver(_) => self.hurry_election(),
+        }
+    }
+
+    fn heard_hello(&mut self, hello: &Hello) {
+        self.evidence.hello(hello.incarnation, self.now.at);
+        if !self.refuses(hello) {
+            self.learn(hello.committed);
+        }
+        self.proofs_changed();
+    }
+
+    /// Whether this peer is none of ours.
+    fn refuses(&self, hello: &Hello) -> bool {
+        let is_stranger = !self.settings.servers.contains(&hello.incarnation.server);
+        let other = hello.cluster.zip(self.log.cluster()).is_some_and(|(his, mine)| his != mine);
+        is_stranger || other || hello.incarnation.server == self.me.server
+    }
+
+    fn closed(&mut self, peer: Incarnation) {
+        if self.evidence.unlinked(peer) {
+            self.effects.push_back(Effect::Probe(peer.server));
+            self.lost_link(peer.server);
+        }
+    }
+
+    fn ended(&mut self, peer: Incarnation) {
+        if !self.is_dead(peer) {
+            self.effects.push_back(Effect::Probe(peer.server));
+        }
+    }
+
+    fn probed(&mut self, server: ServerId, began: Moment, probe: Probe) {
+        match probe {
+            Probe::Refused => self.dialled(server, began, Outcome::Refused),
+            Probe::Hello(hello) => {
+                self.dialled(server, began, Outcome::Answered(hello.incarnation));
+                if !self.refuses(&hello) {
+                    self.learn(hello.committed);
+                }
+            }
+            Probe::Nothing => {}
+        }
+        if !self.evidence.links().any(|link| link.server == server) {
+            self.lost_link(server);
+        }
+    }
+
+    fn dialled(&mut self, server: ServerId, began: Moment, outcome: Outcome) {
+        self.evidence.dialled(self.settings.rules, server, began, outcome, self.now.at);
+        self.proofs_changed();
+    }
+
+    /// A proof of the primary's death ends the wait for it.
+    fn proofs_changed(&mut self) {
+        if let Part::Backup(backup) = &self.part
+            && backup.primary().is_some_and(|primary| self.is_dead(primary))
+        {
+            let rank = self.settings.servers.iter().position(|server| *server == self.me.server);
+            let rank = u64::try_from(rank.unwrap_or(0)).unwrap_or(0);
+            let others = u64::try_from(self.settings.servers.len()).unwrap_or(1).max(2) - 1;
+            let at = self.now.at.plus_us(election::STAGGER_US * rank / others);
+            self.elect_at = self.elect_at.min(at);
+        }
+    }
+
+    fn message(&mut self, from: Incarnation, message: Message) {
+        // The dead say nothing new, and while a takeover is in the air nothing may be said or
+        // heard.
+        let is_silent = matches!(self.part, Part::TakingOver(_))
+            && holds!(self.settings.rules, TakeoverSilence);
+        if from.server == self.me.server || is_silent {
+            return;
+        }
+        self.evidence.heard(from, self.now.at);
+        match message {
+            Message::Append(append) => self.append(from, append),
+            Message::Answer(answer) => self.answer(from, &answer),
+            Message::Canvass(canvass) => self.canvassed(from, &canvass),
+            Message::Vote(vote) => self.asked_for_vote(from, &vote),
+            Message::Opinion(opinion) => self.opinion(from, &opinion),
+            Message::Pull(pull) => self.pulled(from, &pull),
+            Message::Suffix(suffix) => self.suffix(from, suffix),
+        }
+    }
+
+    fn learn(&mut self, committed: wire::Place) {
+        if holds!(self.settings.rules, CommitFacts) {
+            self.log.learn(committed);
+        }
+    }
+
+    fn hear_round(&mut self, ballot: Ballot) {
+        self.highest_round = self.highest_round.max(ballot.round);
+    }
+
+    fn is_dead(&self, incarnation: Incarnation) -> bool {
+        self.evidence.dead_since(self.settings.rules, incarnation).is_some()
+    }
+
+    /// Whether my own incarnation may act for the cluster: it is in every live view, and that is
+    /// not only what an entry says that others may never have got.
+    fn is_active(&self) -> bool {
+        self.is_member()
+            && (self.leaving.is_none() || !holds!(self.settings.rules, LeavingEndsActive))
+    }
+
+    fn is_member(&self) -> bool {
+        let live = self.log.live_views();
+        let names_me = |placed: &quorum::Placed| placed.view.members.contains(&self.me);
+        if !holds!(self.settings.rules, ActiveByCommittedView) {
+            return live.last().is_some_and(names_me);
+        }
+        // The first view ever has no view before it that others could decide by.
+        let is_sound = |placed: &quorum::Placed| placed.index <= self.log.commit().max(Index(1));
+        live.first().is_some_and(is_sound) && live.iter().all(names_me)
+    }
+
+    /// Whether some view counts on me that I do not know to be committed, while I may not act.
+    fn is_joiner(&self) -> bool {
+        let named = |placed: &quorum::Placed| placed.view.members.contains(&self.me);
+        !self.is_member() && self.log.live_views().iter().any(named)
+    }
+
+    /// A joiner without a primary must not stand in the way of those who wait for its vote: it ends
+    /// this life, so that the next one's Hello proves it dead. At once: whoever waits for that
+    /// proof may have to have it while a lease runs.
+    fn end_life_if_orphaned(&mut self) -> bool {
+        let leads = matches!(self.part, Part::Primary(_) | Part::TakingOver(_));
+        if leads || !self.is_joiner() || !holds!(self.settings.rules, NewLifeOfOrphan) {
+            return false;
+        }
+        self.held.clear();
+        self.part = Part::Backup(Backup::default());
+        self.is_between_lives = true;
+        self.effects.push_back(Effect::NewLife);
+        true
+    }
+
+    fn begin_life(&mut self, incarnation: Incarnation) {
+        assert!(self.is_between_lives, "a new life begins when it was asked for");
+        assert!(incarnation > self.me && incarnation.store == self.me.store, "lives count up");
+        self.me = incarnation;
+        self.is_between_lives = false;
+        self.lease = Lease::default();
+        self.evidence.unlink_all();
+        self.schedule_election();
+    }
+
+    /// My log and the cluster's contradict each other below my commit index: this store is to be
+    /// set aside, with what it alone acknowledged, before this server joins again.
+    fn diverge(&mut self, after: Index) {
+        self.held.clear();
+        self.part = Part::Backup(Backup::default());
+        self.is_between_lives = true;
+        self.effects.push_back(Effect::Diverged { after });
+    }
+
+    fn next_random(&mut self) -> u64 {
+        // xorshift64: spreads timers, decides nothing.
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        self.random
+    }
+
+    /// The stores of these incarnations.
+    fn stores<'a>(&self, agreeing: impl Iterator<Item = &'a Incarnation>) -> BTreeSet<StoreId> {
+        let agreeing: Vec<Incarnation> = agreeing.copied().collect();
+        let mut stores: BTreeSet<StoreId> = agreeing.iter().map(|one| one.store).collect();
+        if !holds!(self.settings.rules, CountByStore) {
+            let members = self.log.live_views().iter().flat_map(|placed| &placed.view.members);
+            let same = members.filter(|m| agreeing.iter().any(|one| one.server == m.server));
+            stores.extend(same.map(|member| member.store));
+        }
+        stores
     }
 }
 
+#[cfg(test)]
+mod sim;
 #[cfg(test)]
 mod tests;

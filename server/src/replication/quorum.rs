@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use crate::entry::{Index, StoreId, View};
 
 /// A view and the index of its entry.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Placed {
     pub(super) index: Index,
     pub(super) view: View,

@@ -10,19 +10,28 @@ fn live_once(folder: &Path) -> Incarnation {
     let Store { journal, rows, incarnation, recovered, lock: _lock, .. } =
         open(folder, ONE, SALTS).unwrap();
     let cluster = crate::entry::ClusterId([1; 16]);
-    let mut replication = Replication::start(incarnation, recovered, cluster).unwrap();
+    let mut replication = Replication::alone(incarnation, recovered, cluster).unwrap();
     let mut journal = JournalWorker::new(journal);
     let mut tables = TablesWorker::new(Box::new(rows));
     while let Some(effect) = replication.next_effect() {
         match effect {
-            crate::replication::Effect::Append { hard_state, entries } => {
+            crate::replication::Effect::Append(append) => {
+                let crate::replication::Append { number, hard_state, entries, .. } = append;
                 let job = crate::work::JournalJob::Append { hard_state, entries };
                 journal.run(job).unwrap();
-                replication.handle(crate::replication::Input::Appended);
+                let now = replication.now();
+                replication.handle(crate::replication::Input::Appended { number }, now);
             }
             crate::replication::Effect::Committed(entries) => {
                 tables.run(TablesJob::Apply(entries)).unwrap();
             }
+            crate::replication::Effect::Send { .. }
+            | crate::replication::Effect::Probe(_)
+            | crate::replication::Effect::Read { .. }
+            | crate::replication::Effect::Snapshot { .. }
+            | crate::replication::Effect::NewLife
+            | crate::replication::Effect::Diverged { .. }
+            | crate::replication::Effect::Left => panic!("a server alone asks for nothing else"),
         }
     }
     tables.run(TablesJob::Persist).unwrap();
@@ -74,7 +83,7 @@ fn without_its_file_store_a_store_is_refused_and_nothing_of_it_is_removed() {
     for name in ["store", "CURRENT"] {
         fs::rename(away.path().join(name), folder.path().join(name)).unwrap();
     }
-    assert_eq!(open(folder.path(), ONE, SALTS).unwrap().recovered.last.0, Index(1));
+    assert_eq!(open(folder.path(), ONE, SALTS).unwrap().recovered.last(), Index(1));
 }
 
 #[test]
@@ -155,7 +164,7 @@ fn a_backup_is_restored_as_a_new_store_in_a_new_generation_of_the_same_cluster()
     let store = open(new.path(), ServerId(2), salts).unwrap();
     assert_eq!(store.incarnation.store, StoreId(0xbeef));
     let replication =
-        Replication::start(store.incarnation, store.recovered, crate::entry::ClusterId([9; 16]))
+        Replication::alone(store.incarnation, store.recovered, crate::entry::ClusterId([9; 16]))
             .unwrap();
     assert_eq!(replication.cluster(), crate::entry::ClusterId([1; 16]));
     assert_eq!(replication.ballot().generation, 2);

@@ -52,5 +52,6 @@ pub fn recover<D: Disk>(journal: &mut Journal<D>, meta: &Meta) -> Result<Recover
         from = tail.last().map_or(last.0, |entry| entry.index).next();
     }
     let hard_state = journal.hard_state();
-    Ok(Recovered { hard_state, applied, view: meta.view.clone(), last, tail })
+    let view = meta.view.clone();
+    Ok(Recovered { hard_state, applied, applied_ballot: meta.ballot, view, tail })
 }

@@ -179,7 +179,7 @@ impl World {
         let meta = chat::meta(&self.rows).unwrap();
         let recovered = recover(&mut journal, &meta).expect("journal and tables fit together");
         let me = Incarnation { server: ServerId(1), store: StoreId(7), life: self.life };
-        let replication = Replication::start(me, recovered, ClusterId([0xc1; 16])).unwrap();
+        let replication = Replication::alone(me, recovered, ClusterId([0xc1; 16])).unwrap();
         let applied = Cursor { generation: meta.ballot.generation, index: meta.applied.0 };
         let tables = TablesWorker::new(Box::new(self.rows.clone()));
         self.server = Some(Server {

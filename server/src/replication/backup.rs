@@ -1,0 +1,208 @@
+//! Following a primary: taking its entries, learning what is committed, answering.
+//!
+//! Owns: [`Backup`], the role. Driven by: the doors. Invariants: an append below the promise
+//! changes nothing; what is answered as durable is on disk and equal to the primary's log; an
+//! answer leaves only after the promise that it rests on is durable. Does not: ask whether this
+//! server is in any view; whoever is linked is sent the log, and a joiner follows like everybody.
+
+use super::primary;
+use super::wire::{self, Answer, Message, Place};
+use super::{Moment, Part, Replication, holds};
+use crate::entry::{Ballot, Incarnation, Index};
+
+/// The role of whoever follows, or waits for somebody to follow.
+#[derive(Debug, Default)]
+pub(super) struct Backup {
+    following: Option<Following>,
+}
+
+/// Whom I follow.
+#[derive(Debug, Clone, Copy)]
+struct Following {
+    ballot: Ballot,
+    primary: Incarnation,
+    /// When it was heard last.
+    heard: Moment,
+    /// Its newest round.
+    round: u64,
+    /// Up to here my log is equal to its log.
+    matched: Index,
+    /// What it knew to be committed when I first heard it.
+    opening: Index,
+    /// All members know that this is committed.
+    known_by_all: Index,
+}
+
+impl Backup {
+    /// Whom I follow.
+    pub(super) fn primary(&self) -> Option<Incarnation> {
+        self.following.map(|following| following.primary)
+    }
+
+    /// What was committed when I first heard this primary.
+    pub(super) fn opening(&self) -> Option<Index> {
+        self.following.map(|following| following.opening)
+    }
+
+    /// Up to here all members know what is committed.
+    pub(super) fn known_by_all(&self) -> Index {
+        self.following.map_or(Index(0), |following| following.known_by_all)
+    }
+}
+
+impl Replication {
+    /// Whether a primary is alive as far as I know.
+    pub(super) fn knows_live_primary(&self) -> bool {
+        let Part::Backup(Backup { following: Some(following) }) = &self.part else {
+            return matches!(self.part, Part::Primary(_));
+        };
+        let silent_ms = self.now.at.ms_since(following.heard);
+        silent_ms < self.settings.election_ms && !self.is_dead(following.primary)
+    }
+
+    /// My own link to a server has ended, or could not be made again.
+    pub(super) fn lost_link(&mut self, server: holdfast_common::ids::ServerId) {
+        let Part::Backup(backup) = &self.part else { return };
+        if backup.primary().is_some_and(|primary| primary.server == server) {
+            self.end_life_if_orphaned();
+        }
+    }
+
+    /// A primary says something.
+    pub(super) fn append(&mut self, from: Incarnation, append: wire::Append) {
+        self.hear_round(append.ballot);
+        let is_foreign = self.log.cluster().is_some_and(|mine| mine != append.cluster);
+        let leads_it = matches!(&self.part, Part::Primary(p) if p.ballot() == append.ballot);
+        if is_foreign || leads_it || append.ballot.server != from.server {
+            return;
+        }
+        if append.ballot < self.log.promise() {
+            return self.refuse_append(from, append.ballot);
+        }
+        if !self.follow(from, &append) {
+            return;
+        }
+        let after = append.previous.index;
+        let count = append.entries.len() as u64;
+        let accepted = self.log.has(append.previous).and_then(|has| match has {
+            true => self.log.accept(append.entries).map(|()| true),
+            false => Ok(false),
+        });
+        let Ok(has_previous) = accepted else { return self.diverge(self.log.commit()) };
+        let Part::Backup(Backup { following: Some(following) }) = &mut self.part else { return };
+        if has_previous {
+            following.matched = following.matched.max(Index(after.0 + count));
+            // Up to `matched` my log is the primary's, so its commit index is mine.
+            let committed = append.committed.index.min(following.matched);
+            self.log.commit_to(committed);
+        }
+        let has_view =
+            following.matched >= append.view || !holds!(self.settings.rules, LeaseNeedsView);
+        if let Some(stamp) = append.granted
+            && has_view
+        {
+            self.lease.extend(stamp, self.now, self.settings.remove_ms);
+        }
+        let resend_after = (!has_previous).then(|| self.log.commit());
+        self.send_answer(resend_after);
+    }
+
+    fn refuse_append(&mut self, to: Incarnation, ballot: Ballot) {
+        let answer = Answer {
+            ballot,
+            promise: self.log.promise(),
+            round: 0,
+            stamp: self.now.into(),
+            durable: Index(0),
+            committed: self.log.committed(),
+            resend_after: None,
+            is_leaving: self.leaving.is_some(),
+        };
+        self.send(to, Message::Answer(answer));
+    }
+
+    /// Follows whoever leads in this ballot; says no if that costs this life.
+    fn follow(&mut self, from: Incarnation, append: &wire::Append) -> bool {
+        let now = self.now;
+        let former = match &self.part {
+            Part::Backup(backup) => backup.following,
+            Part::Candidate(_) | Part::Primary(_) | Part::TakingOver(_) => None,
+        };
+        let is_same = former.is_some_and(|f| f.ballot == append.ballot && f.primary == from);
+        if !is_same {
+            if matches!(self.part, Part::Primary(_)) {
+                self.part = Part::Backup(Backup::default());
+            }
+            if former.is_some() && self.end_life_if_orphaned() {
+                return false;
+            }
+            let following = Following {
+                ballot: append.ballot,
+                primary: from,
+                heard: now.at,
+                round: append.round,
+                matched: Index(0),
+                opening: append.committed.index,
+                known_by_all: Index(0),
+            };
+            self.part = Part::Backup(Backup { following: Some(following) });
+        }
+        self.log.raise_promise(append.ballot);
+        self.schedule_election();
+        let Part::Backup(Backup { following: Some(following) }) = &mut self.part else {
+            return false;
+        };
+        following.heard = now.at;
+        following.round = following.round.max(append.round);
+        following.known_by_all = following.known_by_all.max(append.known_by_all);
+        true
+    }
+
+    /// Tells the primary how much of its log is durable here.
+    pub(super) fn answer_primary(&mut self) {
+        if !self.is_between_lives {
+            self.send_answer(None);
+        }
+    }
+
+    fn send_answer(&mut self, resend_after: Option<Index>) {
+        let Part::Backup(Backup { following: Some(following) }) = &self.part else { return };
+        let answer = Answer {
+            ballot: following.ballot,
+            promise: self.log.promise(),
+            round: following.round,
+            stamp: self.now.into(),
+            // What is committed is equal in every log, wherever it came from.
+            durable: self.log.durable().min(following.matched.max(self.log.commit())),
+            committed: self.log.committed(),
+            resend_after,
+            is_leaving: self.leaving.is_some(),
+        };
+        let to = following.primary;
+        self.send(to, Message::Answer(answer));
+    }
+
+    /// A candidate lacks what is in my log: what is durable of it.
+    pub(super) fn pulled(&mut self, from: Incarnation, pull: &wire::Pull) {
+        let silent = holds!(self.settings.rules, TakeoverSilence);
+        let upto = if silent { self.log.durable() } else { self.log.last().index };
+        if pull.after < self.log.base() {
+            let purpose = super::Purpose::Pull(from, pull.attempt);
+            self.effects.push_back(super::Effect::Read { after: pull.after, upto, purpose });
+        } else if let Some(previous) = self.log.place(pull.after) {
+            let entries = self.log.slice(pull.after, upto, primary::SEND_BYTES_MAX);
+            self.send_suffix(from, pull.attempt, previous, entries);
+        }
+    }
+
+    pub(super) fn send_suffix(
+        &mut self,
+        to: Incarnation,
+        attempt: u64,
+        previous: Place,
+        entries: Vec<crate::entry::Entry>,
+    ) {
+        let committed = self.log.committed();
+        self.send(to, Message::Suffix(wire::Suffix { attempt, previous, entries, committed }));
+    }
+}

@@ -1,0 +1,57 @@
+//! What must hold whatever happens: looks at what is applied and acknowledged, never into a
+//! machine.
+
+use std::collections::BTreeMap;
+
+use crate::entry::{Ballot, Entry, Incarnation};
+
+/// A broken promise, in a sentence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Violation(pub(crate) String);
+
+#[derive(Debug, Default)]
+pub(crate) struct Checker {
+    /// The one history: the first to apply an entry says what it is.
+    history: Vec<Entry>,
+    leaders: BTreeMap<Ballot, Incarnation>,
+    pub(crate) acknowledged: u64,
+    pub(crate) violation: Option<Violation>,
+}
+
+impl Checker {
+    /// A server applies an entry; `before` is what it had applied.
+    pub(crate) fn applied(&mut self, who: Incarnation, before: u64, entry: &Entry) {
+        if entry.index.0 != before + 1 {
+            self.fail(format!("{who:?} applied {} after {before}", entry.index));
+        }
+        let at = usize::try_from(entry.index.0 - 1).unwrap();
+        match self.history.get(at) {
+            Some(known) if known == entry => {}
+            Some(known) => self.fail(format!(
+                "index {}: {who:?} applied {} where {} was applied before",
+                entry.index, entry.ballot, known.ballot
+            )),
+            None if at == self.history.len() => self.history.push(entry.clone()),
+            None => self.fail(format!("{who:?} applied {} before anybody", entry.index)),
+        }
+    }
+
+    /// A primary commits an entry of its own ballot.
+    pub(crate) fn leads(&mut self, who: Incarnation, ballot: Ballot) {
+        let leader = *self.leaders.entry(ballot).or_insert(who);
+        if leader != who {
+            self.fail(format!("{leader:?} and {who:?} led in {ballot}"));
+        }
+    }
+
+    /// The newest entries of the one history.
+    pub(crate) fn tail(&self, count: usize) -> Vec<String> {
+        let from = self.history.len().saturating_sub(count);
+        let name = |entry: &Entry| format!("{}@{}", entry.index, entry.ballot);
+        self.history[from..].iter().map(name).collect()
+    }
+
+    pub(crate) fn fail(&mut self, why: String) {
+        self.violation.get_or_insert(Violation(why));
+    }
+}
