@@ -1,8 +1,10 @@
-//! Lines out of bytes: the `Decoder` turns bytes that arrive in any cuts into whole lines.
+//! Frames out of bytes: the `Decoder` turns bytes that arrive in any cuts into whole frames. On a
+//! client's connection a frame is a line; on a link between servers it is a length (four bytes,
+//! little-endian) and so many bytes.
 //!
-//! Owns: the bytes of the one line that is not complete yet, at most the line limit. Driven by:
-//! `net::Connection` (and the fuzzer). Invariants: the lines that come out do not depend on how the
-//! bytes were cut; an idle decoder holds no memory; after `TooLarge` nothing comes out any more.
+//! Owns: the bytes of the one frame that is not complete yet, at most the limit. Driven by:
+//! `net::Connection` (and the fuzzer). Invariants: the frames that come out do not depend on how the
+//! bytes were cut; memory is taken as bytes come, never because a length was claimed; an idle decoder holds no memory; after `TooLarge` nothing comes out any more.
 //! Does not: look inside a line (`protocol` does).
 
 use std::collections::VecDeque;
@@ -16,9 +18,20 @@ pub struct TooLarge {
     pub line_bytes_max: usize,
 }
 
+/// Bytes of a frame's length.
+pub const LENGTH_BYTES: usize = 4;
+
+/// Where a frame ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    Newline,
+    Length,
+}
+
 /// See the module's page.
 #[derive(Debug)]
 pub struct Decoder {
+    ending: Ending,
     line_bytes_max: usize,
     partial: Vec<u8>,
     complete: VecDeque<Vec<u8>>,
@@ -28,7 +41,17 @@ pub struct Decoder {
 impl Decoder {
     /// A decoder for lines of at most `line_bytes_max` bytes, newline included.
     pub fn new(line_bytes_max: usize) -> Decoder {
+        Decoder::with(Ending::Newline, line_bytes_max)
+    }
+
+    /// A decoder for frames that begin with their length, at most `frame_bytes_max` bytes behind it.
+    pub fn frames(frame_bytes_max: usize) -> Decoder {
+        Decoder::with(Ending::Length, frame_bytes_max)
+    }
+
+    fn with(ending: Ending, line_bytes_max: usize) -> Decoder {
         Decoder {
+            ending,
             line_bytes_max,
             partial: Vec::new(),
             complete: VecDeque::new(),
@@ -36,8 +59,38 @@ impl Decoder {
         }
     }
 
-    /// Takes bytes as they came from the pipe. Bytes behind an overlong line are dropped.
+    /// Takes bytes as they came from the pipe. Bytes behind an overlong frame are dropped.
     pub fn feed(&mut self, bytes: &[u8]) {
+        match self.ending {
+            Ending::Newline => self.feed_lines(bytes),
+            Ending::Length => self.feed_frames(bytes),
+        }
+    }
+
+    fn feed_frames(&mut self, bytes: &[u8]) {
+        let mut rest = bytes;
+        while !self.overflowed && !rest.is_empty() {
+            let wanted = match self.partial.first_chunk::<LENGTH_BYTES>() {
+                Some(length) => LENGTH_BYTES + u32::from_le_bytes(*length) as usize,
+                None => LENGTH_BYTES,
+            };
+            let taken = rest.len().min(wanted - self.partial.len());
+            self.partial.extend_from_slice(&rest[..taken]);
+            rest = &rest[taken..];
+            let Some(length) = self.partial.first_chunk::<LENGTH_BYTES>() else { return };
+            let length = u32::from_le_bytes(*length) as usize;
+            if length > self.line_bytes_max {
+                self.overflowed = true;
+                self.partial = Vec::new();
+            } else if self.partial.len() == LENGTH_BYTES + length {
+                let mut frame = std::mem::take(&mut self.partial);
+                frame.drain(..LENGTH_BYTES);
+                self.complete.push_back(frame);
+            }
+        }
+    }
+
+    fn feed_lines(&mut self, bytes: &[u8]) {
         let mut rest = bytes;
         while !self.overflowed && !rest.is_empty() {
             let newline = rest.iter().position(|byte| *byte == b'\n');
@@ -130,6 +183,29 @@ mod tests {
     #[test]
     fn a_carriage_return_before_the_newline_is_tolerated() {
         assert_eq!(decode(b"a\r\nb\n\r\n", &[1], 10).0, vec![b"a".to_vec(), b"b".to_vec(), vec![]]);
+    }
+
+    #[test]
+    fn frames_come_out_whole_however_they_are_cut_and_a_claim_beyond_the_limit_ends_it() {
+        let mut bytes = Vec::new();
+        for frame in [b"".as_slice(), b"a", b"0123456789"] {
+            bytes.extend_from_slice(&u32::try_from(frame.len()).unwrap().to_le_bytes());
+            bytes.extend_from_slice(frame);
+        }
+        for cut in 1..=bytes.len() {
+            let mut decoder = Decoder::frames(10);
+            let mut frames = Vec::new();
+            for piece in bytes.chunks(cut) {
+                decoder.feed(piece);
+                while let Ok(Some(frame)) = decoder.next_line() {
+                    frames.push(frame);
+                }
+            }
+            assert_eq!(frames, [b"".to_vec(), b"a".to_vec(), b"0123456789".to_vec()], "{cut}");
+        }
+        let mut decoder = Decoder::frames(10);
+        decoder.feed(&u32::MAX.to_le_bytes());
+        assert!(decoder.next_line().is_err(), "nothing is taken for a claim");
     }
 
     proptest! {

@@ -15,17 +15,20 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
-use holdfast_common::config::{Config, Secret, ServerAddresses};
+use holdfast_common::config::{Config, Secret, ServerAddresses, SurvivorPolicy};
 use holdfast_common::ids::{ServerId, hex};
 use holdfast_common::logging::{self, Logging};
 use holdfast_common::net::tls::{self, Identity};
 use holdfast_server::entry::ClusterId;
-use holdfast_server::node::{Node, Settings};
-use holdfast_server::reactor::{self, Listeners, Parts};
-use holdfast_server::replication::Replication;
+use holdfast_server::node::{Node, Settings, Shared};
+use holdfast_server::reactor::{self, Ended, Listeners, Parts};
+use holdfast_server::replication::{self, Policy, Replication};
 use holdfast_server::store::{self, Salts, Store};
 use holdfast_server::work::{JournalWorker, TablesWorker};
 use ring::rand::{SecureRandom, SystemRandom};
+
+/// Committed entries kept in memory for servers that are a little behind.
+const MEMORY_ENTRIES: usize = 10_000;
 
 /// One Holdfast server, in the foreground.
 #[derive(Debug, Parser)]
@@ -92,11 +95,6 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         let known = known.join(", ");
         Failure::configuration(format!("--id {server}: the settings know the servers {known}"))
     })?;
-    if config.servers.len() > 1 {
-        // Each would begin a cluster of its own, and the first failure would show it.
-        let text = "SERVER2_IP: this version runs one server; leave the settings of the others out";
-        return Err(Failure::configuration(text));
-    }
     let folder = config.server_folder(server);
     if arguments.check {
         return check(&folder);
@@ -153,15 +151,39 @@ fn serve(config: &Config, addresses: &ServerAddresses, folder: &Path) -> Result<
     let listeners =
         Listeners::bind(addresses, config.http_bind, &socket).map_err(Failure::fault)?;
     log::info!("identity fingerprint={}", tls::fingerprint(&secret).map_err(Failure::fault)?);
-    let (parts, _lock) = assemble(config, server, store, listeners, tls, connections_max)?;
-    reactor::run(parts, &mut || {
+    let (parts, lock) = assemble(config, server, store, listeners, tls, identity, connections_max)?;
+    let ended = reactor::run(parts, &mut || {
         if let Err(error) = logging.reopen() {
             log::error!("the log cannot be opened again: {error}");
         }
     })
     .map_err(Failure::fault)?;
-    log::info!("stopped");
-    Ok(())
+    match ended {
+        Ended::Stopped => {
+            log::info!("stopped");
+            Ok(())
+        }
+        Ended::Restart { sets_aside } => {
+            if sets_aside {
+                store::set_aside(folder).map_err(Failure::fault)?;
+            }
+            drop(lock);
+            Err(begin_again())
+        }
+    }
+}
+
+/// Begins another life in the same process: the program is executed anew, and everything that this
+/// life had open is closed by the system. Comes back only when that fails.
+fn begin_again() -> Failure {
+    use std::os::unix::process::CommandExt;
+    log::info!("begins another life");
+    let program = match std::env::current_exe() {
+        Ok(program) => program,
+        Err(error) => return Failure::fault(format!("this program cannot be found: {error}")),
+    };
+    let error = std::process::Command::new(program).args(std::env::args_os().skip(1)).exec();
+    Failure::fault(format!("this program cannot be started again: {error}"))
 }
 
 /// How many clients may be connected and how many more may linger: as many as the settings say, and
@@ -210,12 +232,30 @@ fn assemble(
     store: Store,
     listeners: Listeners,
     tls: std::sync::Arc<rustls::ServerConfig>,
+    identity: Identity,
     (connections_max, lingering_max): (usize, usize),
 ) -> Result<(Parts, std::fs::File), Failure> {
     let Store { journal, rows, incarnation, applied, recovered, lock } = store;
     let cluster = ClusterId(random()?);
-    let replication =
-        Replication::alone(incarnation, recovered, cluster).map_err(Failure::fault)?;
+    let now = reactor::now();
+    let replication_now = replication::Now { at: now.moment(), wall_ms: now.wall_ms };
+    let settings = replication::Settings {
+        servers: config.servers.iter().map(|each| each.server).collect(),
+        policy: match config.survivor_policy {
+            SurvivorPolicy::Proof => Policy::Proof,
+            SurvivorPolicy::Timeout => Policy::Timeout,
+            SurvivorPolicy::Majority => Policy::Majority,
+        },
+        heartbeat_ms: config.heartbeat_ms,
+        election_ms: config.election_ms,
+        remove_ms: config.remove_ms,
+        has_set_aside: false,
+        memory_entries: MEMORY_ENTRIES,
+        seed: u64::from_le_bytes(random()?),
+        fresh_cluster: cluster,
+        rules: replication::Rules::default(),
+    };
+    let replication = Replication::start(incarnation, settings, recovered, replication_now);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let hash_threads = cores.saturating_sub(1).max(1);
     let settings = Settings {
@@ -227,12 +267,20 @@ fn assemble(
         sends_per_s: config.sends_per_s,
         sign_in_fails_per_min: config.sign_in_fails_per_min,
         connections_max,
+        shared: shared(config),
         hash_threads,
     };
     let parts = Parts {
-        node: Node::new(settings, replication, applied, reactor::now()),
+        node: Node::new(settings, replication, applied, now),
         listeners,
         tls,
+        identity,
+        others: config
+            .servers
+            .iter()
+            .filter(|each| each.server != server)
+            .map(|each| (each.server, each.replica()))
+            .collect(),
         journal: JournalWorker::new(journal),
         tables: TablesWorker::new(Box::new(rows)),
         bcrypt_cost: config.bcrypt_cost,
@@ -242,8 +290,19 @@ fn assemble(
     Ok((parts, lock))
 }
 
-/// The cluster's secret: from the settings, or one that was made for a cluster on this machine
-/// alone.
+/// What must be equal on all servers.
+fn shared(config: &Config) -> Shared {
+    let pair = |key: &str, value: String| (key.to_owned(), value);
+    Shared(vec![
+        pair("servers", config.servers.len().to_string()),
+        pair("SURVIVOR_POLICY", format!("{:?}", config.survivor_policy).to_lowercase()),
+        pair("HEARTBEAT_MS", config.heartbeat_ms.to_string()),
+        pair("ELECTION_MS", config.election_ms.to_string()),
+        pair("REMOVE_MS", config.remove_ms.to_string()),
+    ])
+}
+
+/// The cluster's secret: from the settings, or one that was made for a cluster on this machine alone.
 fn secret(config: &Config) -> Result<Secret, Failure> {
     if let Some(secret) = &config.cluster_secret {
         return Ok(secret.clone());

@@ -209,6 +209,19 @@ pub fn check(folder: &Path) -> Result<Checked, StoreError> {
     Ok(Checked { last: journal.last().0, applied: meta.applied, rows, hash })
 }
 
+/// Renames a store that is not to be believed: nothing of it is deleted, and the next start makes a
+/// new one, which joins the cluster.
+///
+/// # Errors
+/// [`StoreError`]
+pub fn set_aside(folder: &Path) -> Result<(), StoreError> {
+    let names = (1..).map(|number| folder.with_extension(format!("aside-{number}")));
+    let name = names.into_iter().find(|name| !name.exists()).unwrap_or_else(|| folder.to_owned());
+    fs::rename(folder, &name).map_err(io_at(folder, "set this folder aside"))?;
+    log::warn!("the store was set aside as {}", name.display());
+    Ok(())
+}
+
 fn io_at(path: &Path, doing: &'static str) -> impl Fn(io::Error) -> StoreError {
     let path = path.to_owned();
     move |source| StoreError::Io { path: path.clone(), doing, source }

@@ -12,7 +12,9 @@ use zeroize::Zeroizing;
 
 use crate::chat::operation::Applied;
 use crate::chat::query::{Answer, Query};
-use crate::entry::{Entry, HardState, Index};
+use crate::entry::{Entry, Index};
+use crate::replication::wire::Place;
+use crate::replication::{Append, Purpose};
 
 mod hashing;
 mod recovery;
@@ -65,12 +67,16 @@ pub enum Job {
 /// What the journal thread does.
 #[derive(Debug)]
 pub enum JournalJob {
-    /// Write and sync entries: [`Done::Appended`].
-    Append {
-        /// The hard state that goes with them.
-        hard_state: HardState,
-        /// The entries.
-        entries: Vec<Entry>,
+    /// Write and sync what replication asks for: [`Done::Appended`].
+    Append(Append),
+    /// Read entries that are no longer in memory: [`Done::Read`].
+    Read {
+        /// The one before the first.
+        after: Index,
+        /// The last one, at most.
+        upto: Index,
+        /// For whom.
+        purpose: Purpose,
     },
     /// Begin a new segment, so that everything so far can be dropped with the old ones: no answer.
     Roll,
@@ -136,8 +142,10 @@ impl HashJob {
 /// What a job found.
 #[derive(Debug)]
 pub enum Done {
-    /// The append in flight is durable.
-    Appended,
+    /// The append of this number is durable.
+    Appended(u64),
+    /// Entries of the log and the place before the first; none when that is not there any more.
+    Read(Purpose, Option<Place>, Vec<Entry>),
     /// The entries are applied, in order.
     Applied(Vec<Applied>),
     /// Everything up to this index survives a loss of power without the journal.

@@ -62,7 +62,10 @@ impl Connection {
     ) -> Connection {
         socket.send_promptly();
         let pipe = tls.map_or(Pipe::Plain, Pipe::Undecided);
-        Connection { connected: true, ..Connection::over(socket, pipe, line_bytes_max) }
+        Connection {
+            connected: true,
+            ..Connection::over(socket, pipe, Decoder::new(line_bytes_max))
+        }
     }
 
     /// A pipe over a socket that is being connected.
@@ -78,15 +81,44 @@ impl Connection {
             None => Pipe::Plain,
             Some((config, name)) => Pipe::Tls(Session::dial(config, name)?),
         };
-        Ok(Connection::over(socket, pipe, line_bytes_max))
+        Ok(Connection::over(socket, pipe, Decoder::new(line_bytes_max)))
     }
 
-    fn over(socket: Socket, pipe: Pipe, line_bytes_max: usize) -> Connection {
+    /// A link between servers that was accepted: always TLS, and frames of at most `frame_bytes_max`
+    /// bytes in place of lines.
+    ///
+    /// # Errors
+    /// The configuration cannot be used.
+    pub fn accept_link(
+        socket: Socket,
+        tls: Arc<ServerConfig>,
+        frame_bytes_max: usize,
+    ) -> Result<Connection, CloseReason> {
+        socket.send_promptly();
+        let pipe = Pipe::Tls(Session::accept(tls)?);
+        let connection = Connection::over(socket, pipe, Decoder::frames(frame_bytes_max));
+        Ok(Connection { connected: true, ..connection })
+    }
+
+    /// A link between servers that is being dialled.
+    ///
+    /// # Errors
+    /// The configuration cannot be used.
+    pub fn dial_link(
+        socket: Socket,
+        (config, name): (Arc<ClientConfig>, ServerName<'static>),
+        frame_bytes_max: usize,
+    ) -> Result<Connection, rustls::Error> {
+        let pipe = Pipe::Tls(Session::dial(config, name)?);
+        Ok(Connection::over(socket, pipe, Decoder::frames(frame_bytes_max)))
+    }
+
+    fn over(socket: Socket, pipe: Pipe, decoder: Decoder) -> Connection {
         Connection {
             socket,
             connected: false,
             pipe,
-            decoder: Decoder::new(line_bytes_max),
+            decoder,
             queue: SendQueue::default(),
             sealed_bytes: 0,
             read_end: None,
@@ -160,6 +192,18 @@ impl Connection {
         }
     }
 
+    /// Queues a frame of a link; its length goes before it.
+    ///
+    /// # Panics
+    /// When it has 4 GiB or more.
+    pub fn send_frame(&mut self, frame: Vec<u8>) {
+        let length = u32::try_from(frame.len()).expect("frames are far smaller than 4 GiB");
+        if self.write_end.is_none() {
+            self.queue.push(length.to_le_bytes().to_vec());
+            self.queue.push(frame);
+        }
+    }
+
     /// Bytes of lines that the kernel has not taken.
     pub fn queued_bytes(&self) -> usize {
         self.queue.bytes() + self.sealed_bytes
@@ -214,7 +258,10 @@ impl Connection {
             }
             Err(error) => {
                 // The system tells this once, and it is the end of both directions.
-                let reason = CloseReason::Failed(format!("cannot connect: {error}"));
+                let reason = match error.kind() == io::ErrorKind::ConnectionRefused {
+                    true => CloseReason::Refused,
+                    false => CloseReason::Failed(format!("cannot connect: {error}")),
+                };
                 self.read_end = Some(reason.clone());
                 self.write_end = Some(reason.clone());
                 Err(reason)

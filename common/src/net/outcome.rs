@@ -33,6 +33,10 @@ pub enum CloseReason {
     /// The other side said that it sends no more.
     #[error("the other side closed the connection")]
     EndOfStream,
+    /// A dial found nobody listening there. Told apart from every other failure, because between
+    /// servers it proves a death.
+    #[error("cannot connect: nobody listens there (connection refused)")]
+    Refused,
     /// Something broke; the sentence says what.
     #[error("{0}")]
     Failed(String),

@@ -11,7 +11,7 @@ use holdfast_common::ids::{ConversationId, Seq, SessionId, Txn, UserId};
 use holdfast_common::protocol::{Durable, ErrorCode, Scope};
 use serde::{Deserialize, Serialize};
 
-use crate::entry::Index;
+use crate::entry::{Ballot, Index};
 
 /// An operation with the primary's time on it: the payload of an entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -313,8 +313,8 @@ pub enum Notice {
 pub struct Applied {
     /// The entry's index.
     pub index: Index,
-    /// The entry's generation; with the index it makes the cursor.
-    pub generation: u64,
+    /// The entry's ballot: its generation makes the cursor, with the index.
+    pub ballot: Ballot,
     /// What became of it; nothing for an entry without an operation.
     pub outcome: Option<Outcome>,
     /// What others must be told.

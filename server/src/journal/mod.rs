@@ -169,9 +169,14 @@ impl<D: Disk> Journal<D> {
         self.last
     }
 
+    /// The place before the first entry that can be read.
+    pub fn base(&self) -> (Index, Ballot) {
+        self.segments.front().map_or(self.last, |segment| segment.header.base)
+    }
+
     /// The first index that can be read.
     pub fn first(&self) -> Index {
-        self.segments.front().map_or(self.last.0, |segment| segment.header.base.0).next()
+        self.base().0.next()
     }
 
     /// The hard state as it is on disk.

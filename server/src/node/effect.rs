@@ -6,8 +6,11 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use holdfast_common::ids::ServerId;
+
+use crate::replication::Moment;
 use crate::work::{Done, Job};
 
 /// A client's socket, counted up and never used again while the process lives.
@@ -20,13 +23,38 @@ impl fmt::Display for ClientId {
     }
 }
 
+/// A link between servers: one of this server's own dials, or one that it has accepted. Neither
+/// number is used again while the process lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LinkId {
+    /// Dialled here; the node counts these.
+    Own(u64),
+    /// Dialled there; the rim counts these.
+    Theirs(u64),
+}
+
 /// The moment of a turn: the monotonic clock for durations, the wall clock for labels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Now {
     /// Never goes back.
     pub instant: Instant,
+    /// The clock that runs through suspend, in microseconds: leases must run out while a machine
+    /// sleeps.
+    pub boot_us: u64,
     /// Milliseconds since the Unix epoch; may jump.
     pub wall_ms: u64,
+}
+
+impl Now {
+    /// As replication sees it.
+    pub fn moment(&self) -> Moment {
+        Moment(self.boot_us)
+    }
+
+    /// When a moment of replication's will be, on the monotonic clock.
+    pub fn instant_of(&self, moment: Moment) -> Instant {
+        self.instant + Duration::from_micros(moment.0.saturating_sub(self.boot_us))
+    }
 }
 
 /// By which door a client came.
@@ -64,6 +92,16 @@ pub enum Input {
     ClientBacklog(ClientId, usize),
     /// The socket is gone.
     ClientClosed(ClientId),
+    /// An own dial stands: TLS has checked that it is the server that was dialled.
+    LinkDialled(LinkId),
+    /// A link was accepted, from whom the certificate names.
+    LinkAccepted(LinkId, ServerId),
+    /// Nobody listens where this was dialled to.
+    LinkRefused(LinkId),
+    /// A whole frame.
+    LinkFrame(LinkId, Vec<u8>),
+    /// The link, or the dial, is over.
+    LinkClosed(LinkId),
     /// A job has ended.
     Done(Done),
     /// The deadline has come.
@@ -86,6 +124,28 @@ pub enum Effect {
     },
     /// Write what is queued for this client, then close it.
     Close(ClientId),
+    /// Dial a server's replica port.
+    Dial {
+        /// The number that it gets.
+        link: LinkId,
+        /// Whom.
+        server: ServerId,
+    },
+    /// Queue this frame for another server.
+    SendFrame {
+        /// On which link.
+        link: LinkId,
+        /// The frame.
+        frame: Vec<u8>,
+    },
+    /// Write what is queued on this link, as far as it goes, then close it.
+    CloseLink(LinkId),
+    /// This life is over: end the process's part in the cluster, and begin another life of the store
+    /// (or of an empty one, when this one is to be set aside).
+    Restart {
+        /// The store is not to be believed, or holds what the cluster does not.
+        sets_aside: bool,
+    },
     /// Do this job on its thread; it comes back as [`Input::Done`].
     Run(Job),
     /// All is durable and said: end the process with code 0.

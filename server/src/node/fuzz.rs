@@ -106,8 +106,9 @@ impl Bench {
             sign_in_fails_per_min: 1_000_000,
             connections_max: 1_000_000,
             hash_threads: 1,
+            shared: crate::node::Shared(Vec::new()),
         };
-        let now = Now { instant: Instant::now(), wall_ms: 1 };
+        let now = Now { instant: Instant::now(), boot_us: 1, wall_ms: 1 };
         let none = (Index(0), Ballot::NONE);
         let options = Options { segment_bytes: 1 << 16, first_segment_bytes: 1 << 16, salt: 1 };
         let journal = Journal::create(SimDisk::new(1), none, HardState::NONE, options)
@@ -172,7 +173,11 @@ impl Bench {
                         self.node.handle(Input::Done(done), self.now);
                     }
                 }
-                Effect::Stopped => unreachable!("nobody stops it"),
+                Effect::Dial { .. }
+                | Effect::SendFrame { .. }
+                | Effect::CloseLink(_)
+                | Effect::Restart { .. }
+                | Effect::Stopped => unreachable!("it is alone, and nobody stops it"),
             }
         }
         (answers, closed)

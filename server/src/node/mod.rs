@@ -22,9 +22,12 @@ mod clients;
 mod credentials;
 pub mod effect;
 mod events;
+mod frames;
 mod fuzz;
 mod kinds;
 mod limits;
+mod links;
+mod pipeline;
 mod requests;
 mod sign_in;
 mod status;
@@ -40,17 +43,19 @@ use holdfast_common::ids::{Cursor, ServerId, SessionId, UserId};
 use holdfast_common::protocol::ErrorReply;
 
 use crate::chat::operation::{Applied, Operation};
-use crate::entry::{Entry, Index};
+use crate::entry::{Ballot, Entry, Index};
 use crate::replication::{self, Replication};
 use crate::work::{Done, Job, JournalJob, TablesJob, Ticket};
 use clients::Clients;
 use effect::{ClientId, Effect, Input, Now};
+pub use frames::Shared;
 pub use fuzz::fuzz_requests;
 use kinds::Kind;
 use limits::Buckets;
+use links::Links;
+use pipeline::Pipeline;
 pub use status::Metrics;
 use upkeep::Upkeep;
-use writes::Waiting;
 
 /// Entries in one apply: keeps a batch within some tens of milliseconds.
 const APPLY_ENTRIES_MAX: usize = 4_096;
@@ -87,6 +92,8 @@ pub struct Settings {
     pub sign_in_fails_per_min: u32,
     /// Client connections at once.
     pub connections_max: usize,
+    /// Settings that must be equal on all servers.
+    pub shared: Shared,
     /// Hash threads: so many hash jobs are handed out at once.
     pub hash_threads: usize,
 }
@@ -97,10 +104,11 @@ pub struct Node {
     settings: Settings,
     now: Now,
     replication: Replication,
-    /// The number of the append in flight.
-    appending: u64,
-    /// Replication counts its time from here.
-    started: Instant,
+    /// Replication has let this server go, or has waited long enough.
+    has_left: bool,
+    has_been_whole: bool,
+    /// The ballot that this server leads in, as the log was last told.
+    leads_since: Option<Ballot>,
     clients: Clients,
     /// Requests that wait until the state is whole.
     gate: VecDeque<(ClientId, u64, Kind)>,
@@ -114,8 +122,8 @@ pub struct Node {
     /// Hash jobs that wait for a thread, and how many have one.
     hash_queue: VecDeque<credentials::HashWaiting>,
     hashing: usize,
-    /// Who waits for which entry, in the order of the log.
-    proposals: VecDeque<(Index, Waiting)>,
+    links: Links,
+    pipeline: Pipeline,
     /// The server's own operations that found no room among the proposals.
     own_operations: VecDeque<Operation>,
     /// Committed entries that the tables thread has not got yet.
@@ -164,6 +172,8 @@ impl Node {
     pub fn new(settings: Settings, replication: Replication, applied: Cursor, now: Now) -> Node {
         let sends = f64::from(settings.sends_per_s);
         let fails = f64::from(settings.sign_in_fails_per_min);
+        let servers = settings.servers.iter().map(|(server, _)| *server);
+        let others: Vec<_> = servers.filter(|server| *server != settings.server).collect();
         Node {
             now,
             clients: Clients::default(),
@@ -174,7 +184,8 @@ impl Node {
             maintaining: 0,
             hash_queue: VecDeque::new(),
             hashing: 0,
-            proposals: VecDeque::new(),
+            links: Links::new(others.into_iter(), now.instant),
+            pipeline: Pipeline::default(),
             own_operations: VecDeque::new(),
             to_apply: VecDeque::new(),
             applying: false,
@@ -194,8 +205,9 @@ impl Node {
             effects: VecDeque::new(),
             settings,
             replication,
-            appending: 0,
-            started: now.instant,
+            has_left: false,
+            has_been_whole: false,
+            leads_since: None,
         }
     }
 
@@ -209,6 +221,11 @@ impl Node {
             Input::ClientOverlong(id) => self.client_overlong(id),
             Input::ClientBacklog(id, bytes) => self.client_backlog(id, bytes),
             Input::ClientClosed(id) => self.client_closed(id),
+            Input::LinkDialled(link) => self.link_dialled(link),
+            Input::LinkAccepted(link, server) => self.link_accepted(link, server),
+            Input::LinkRefused(link) => self.link_refused(link),
+            Input::LinkFrame(link, frame) => self.link_frame(link, &frame),
+            Input::LinkClosed(link) => self.link_closed(link),
             Input::Done(done) => self.done(done),
             Input::Timer => self.timer(),
             Input::Stop => self.stop(),
@@ -229,24 +246,27 @@ impl Node {
 
     /// When to come back with [`Input::Timer`] if nothing happens before.
     pub fn deadline(&self) -> Option<Instant> {
-        [self.clients.deadline(), self.upkeep.deadline()].into_iter().flatten().min()
+        let replication = self.replication.deadline().map(|at| self.now.instant_of(at));
+        [
+            self.clients.deadline(),
+            self.upkeep.deadline(),
+            self.links.deadline(),
+            self.pipeline.deadline(),
+            replication,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// Moves what can move between the machine's parts; says whether anything did.
     fn advance(&mut self) -> bool {
-        match self.replication.next_effect() {
-            Some(replication::Effect::Append(append)) => {
-                let replication::Append { number, hard_state, entries, .. } = append;
-                self.appending = number;
-                self.run(Job::Journal(JournalJob::Append { hard_state, entries }));
-                return true;
-            }
-            Some(replication::Effect::Committed(entries)) => {
-                self.to_apply.extend(entries);
-                return true;
-            }
-            Some(other) => unreachable!("a server alone asks for nothing else: {other:?}"),
-            None => {}
+        if let Some(effect) = self.replication.next_effect() {
+            self.replication_asks(effect);
+            return true;
+        }
+        if self.pump() {
+            return true;
         }
         if !self.applying && !self.to_apply.is_empty() {
             let count = self.to_apply.len().min(APPLY_ENTRIES_MAX);
@@ -255,7 +275,35 @@ impl Node {
             self.run(Job::Tables(TablesJob::Apply(entries)));
             return true;
         }
-        self.announce_status() || self.finish_stop()
+        self.notice_role() || self.announce_status() || self.finish_stop()
+    }
+
+    fn replication_asks(&mut self, effect: replication::Effect) {
+        use replication::Effect as Asked;
+        match effect {
+            Asked::Append(append) => self.run(Job::Journal(JournalJob::Append(append))),
+            Asked::Committed(entries) => self.to_apply.extend(entries),
+            Asked::Send { to, message } => self.say(to, &frames::Frame::Replication(message)),
+            Asked::Probe(server) => self.dial(server),
+            Asked::Read { after, upto, purpose } => {
+                self.run(Job::Journal(JournalJob::Read { after, upto, purpose }));
+            }
+            Asked::Snapshot { to } => {
+                log::warn!("server {} lacks more than the log has", to.server)
+            }
+            Asked::NewLife => self.effects.push_back(Effect::Restart { sets_aside: false }),
+            Asked::Diverged { after } => {
+                log::error!("this store has what the cluster has not, behind entry {after}");
+                self.effects.push_back(Effect::Restart { sets_aside: true });
+            }
+            Asked::Left => self.has_left = true,
+        }
+    }
+
+    /// Tells replication what has happened.
+    fn replicate(&mut self, input: replication::Input) {
+        let now = replication::Now { at: self.now.moment(), wall_ms: self.now.wall_ms };
+        self.replication.handle(input, now);
     }
 
     fn run(&mut self, job: Job) {
@@ -269,20 +317,23 @@ impl Node {
         ticket
     }
 
-    /// Whether the state holds everything that an earlier life acknowledged.
+    /// Whether the state holds everything that was acknowledged when this life began: from then on
+    /// it may be read, with a primary or without.
     fn is_whole(&self) -> bool {
-        self.applied.index >= self.replication.opening().0
+        self.has_been_whole || self.applied.index >= self.replication.opening().0
+    }
+
+    /// Whether this server leads, and has applied everything from before.
+    fn leads(&self) -> bool {
+        self.replication.role() == replication::Role::Primary
+            && self.applied.index >= self.replication.opening().0
     }
 
     fn done(&mut self, done: Done) {
         match done {
-            Done::Appended => {
-                let number = self.appending;
-                let since = self.now.instant.saturating_duration_since(self.started);
-                let at = u64::try_from(since.as_micros()).unwrap_or(u64::MAX);
-                let at = replication::Moment(at);
-                let now = replication::Now { at, wall_ms: self.now.wall_ms };
-                self.replication.handle(replication::Input::Appended { number }, now);
+            Done::Appended(number) => self.replicate(replication::Input::Appended { number }),
+            Done::Read(purpose, previous, entries) => {
+                self.replicate(replication::Input::Read { purpose, previous, entries });
             }
             Done::Applied(applied) => self.applied(applied),
             Done::Persisted(index) => self.persisted(index),
@@ -306,13 +357,9 @@ impl Node {
         self.applying = false;
         let was_whole = self.is_whole();
         self.upkeep.applied(applied.len(), self.now.instant);
-        for Applied { index, generation, outcome, notices } in applied {
-            self.applied = Cursor { generation, index: index.0 };
-            if self.proposals.front().is_some_and(|(at, _)| *at == index) {
-                let (_, waiting) = self.proposals.pop_front().expect("there is a front");
-                let outcome = outcome.expect("only operations are waited for");
-                self.complete(waiting, outcome);
-            }
+        for Applied { index, ballot, outcome, notices } in applied {
+            self.applied = Cursor { generation: ballot.generation, index: index.0 };
+            self.settle(index, ballot, outcome);
             for notice in notices {
                 self.notice(notice, self.applied);
             }
@@ -325,17 +372,32 @@ impl Node {
 
     /// From here on the state may be asked: opens the gate.
     fn became_whole(&mut self) {
-        log::info!(
-            "became primary ballot={} in_sync={} cluster={}",
-            self.replication.ballot(),
-            self.replication.in_sync(),
-            self.replication.cluster()
-        );
-        let ticket = self.ticket(Task::FollowUps);
-        self.ask(ticket, crate::chat::query::Query::FollowUps);
+        self.has_been_whole = true;
         for (client, id, kind) in std::mem::take(&mut self.gate) {
             self.submit(client, id, kind);
         }
+    }
+
+    /// Says once when this server begins or ceases to lead, and finishes what former primaries left.
+    fn notice_role(&mut self) -> bool {
+        let leads = self.leads().then(|| self.replication.ballot());
+        if leads == self.leads_since {
+            return false;
+        }
+        self.leads_since = leads;
+        let Some(ballot) = leads else {
+            log::info!("is not primary any more promise={}", self.replication.ballot());
+            return true;
+        };
+        let in_sync = self.replication.in_sync();
+        let cluster = self.replication.cluster();
+        log::info!("became primary ballot={ballot} in_sync={in_sync} cluster={cluster}");
+        if !self.has_been_whole {
+            self.became_whole();
+        }
+        let ticket = self.ticket(Task::FollowUps);
+        self.ask(ticket, crate::chat::query::Query::FollowUps);
+        true
     }
 
     /// Answers a request, unless its client is gone. Requests held behind it may go on.

@@ -39,7 +39,7 @@ impl Node {
         Metrics {
             connections: self.clients.len() as u64,
             users_connected: self.clients.users_len() as u64,
-            entries_waiting: (self.proposals.len() + self.to_apply.len()) as u64,
+            entries_waiting: (self.pipeline.len() + self.to_apply.len()) as u64,
             commit_index: self.replication.commit().0,
             applied_index: self.applied.index,
             in_sync: u64::from(self.copies()),

@@ -99,6 +99,9 @@ impl Upkeep {
 impl Node {
     pub(super) fn timer(&mut self) {
         let now = self.now.instant;
+        self.redial();
+        self.give_up();
+        self.replicate(crate::replication::Input::Timer);
         while let Some(client) = self.clients.next_expired(now) {
             self.say_bye(client, ByeReason::Idle);
         }
@@ -156,7 +159,7 @@ impl Node {
     pub(super) fn finish_stop(&mut self) -> bool {
         let Some(Stopping::Draining { until }) = self.upkeep.stopping else { return false };
         let idle = self.clients.all_answered()
-            && self.proposals.is_empty()
+            && self.pipeline.is_empty()
             && self.to_apply.is_empty()
             && !self.applying
             && self.replication.is_idle();

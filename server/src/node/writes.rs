@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::admin::AdminChange;
 use super::effect::ClientId;
 use super::kinds::{Change, Checked};
-use super::requests::{BUSY_AFTER_MS, busy, rate_limited};
+use super::requests::{busy, rate_limited};
 use super::sign_in::Again;
 use super::{Node, Task};
 use crate::chat::operation::{Actor, Operation, Outcome, Recipient, Stamped, Success, send_digest};
@@ -283,23 +283,7 @@ impl Node {
         self.propose(operation, Waiting { client, id, then });
     }
 
-    /// Puts an operation into the log, stamped with this server's time.
-    pub(super) fn propose(&mut self, operation: Operation, waiting: Waiting) {
-        if self.upkeep.is_stopping() {
-            let stopping = ErrorReply::with_text(
-                ErrorCode::NoPrimary,
-                "this server is stopping; nothing was done",
-            );
-            return self.proposal_refused(waiting, stopping.after_ms(BUSY_AFTER_MS));
-        }
-        let stamped = Stamped { ts_ms: self.now.wall_ms, operation };
-        match self.replication.propose(stamped.encode()) {
-            Ok(index) => self.proposals.push_back((index, waiting)),
-            Err(_) => self.proposal_refused(waiting, busy()),
-        }
-    }
-
-    fn proposal_refused(&mut self, waiting: Waiting, error: ErrorReply) {
+    pub(super) fn proposal_refused(&mut self, waiting: Waiting, error: ErrorReply) {
         let Waiting { client, id, then } = waiting;
         match then {
             Then::SignIn { .. } => self.sign_in_refused(client, id, error),
@@ -316,6 +300,10 @@ impl Node {
     }
 
     pub(super) fn propose_waiting(&mut self) {
+        // Another primary finds by itself what is left to do.
+        if !self.leads() {
+            self.own_operations.clear();
+        }
         while !self.upkeep.is_stopping()
             && let Some(operation) = self.own_operations.front()
         {

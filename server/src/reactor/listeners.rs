@@ -85,8 +85,8 @@ impl Listeners {
         self.clients.accept()
     }
 
-    pub(super) fn accept_replica(&self) -> io::Result<SocketAddr> {
-        self.replicas.accept().map(|(_stream, address)| address)
+    pub(super) fn accept_replica(&self) -> io::Result<TcpStream> {
+        self.replicas.accept().map(|(stream, _address)| stream)
     }
 
     pub(super) fn accept_http(&self) -> io::Result<TcpStream> {

@@ -20,15 +20,20 @@
 )]
 
 mod http;
+mod links;
 mod listeners;
 mod sockets;
 mod workers;
 
+use std::collections::BTreeMap;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use holdfast_common::ids::ServerId;
 use holdfast_common::net::connection::{Connection, Socket};
+use holdfast_common::net::tls::Identity;
 use holdfast_common::protocol::LINE_BYTES_MAX;
 use mio::{Events, Interest, Poll, Token};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -38,6 +43,7 @@ use crate::node::Node;
 use crate::node::effect::{ClientId, Effect, Input, Now, Origin};
 use crate::work::Fault;
 use http::{Health, Http};
+use links::Links;
 pub use listeners::{BindError, Listeners};
 use sockets::Sockets;
 use workers::{Bell, Workers};
@@ -80,6 +86,10 @@ pub struct Parts {
     pub listeners: Listeners,
     /// TLS for the client port.
     pub tls: Arc<rustls::ServerConfig>,
+    /// Who this server is to the others.
+    pub identity: Identity,
+    /// Where the others' replica ports are.
+    pub others: BTreeMap<ServerId, SocketAddr>,
     /// The store's journal.
     pub journal: crate::work::JournalWorker<crate::journal::FolderDisk>,
     /// The store's tables.
@@ -96,20 +106,48 @@ pub struct Parts {
 pub fn now() -> Now {
     let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let wall_ms = wall.as_millis().try_into().unwrap_or(u64::MAX);
-    Now { instant: Instant::now(), wall_ms }
+    Now { instant: Instant::now(), boot_us: boot_us(), wall_ms }
+}
+
+/// The clock that runs through suspend; where there is none, the one that does not go back.
+fn boot_us() -> u64 {
+    #[cfg(target_os = "linux")]
+    let clock = rustix::time::ClockId::Boottime;
+    #[cfg(not(target_os = "linux"))]
+    let clock = rustix::time::ClockId::Monotonic;
+    let time = rustix::time::clock_gettime(clock);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
+    seconds * 1_000_000 + u64::try_from(time.tv_nsec).unwrap_or_default() / 1_000
+}
+
+/// How the loop ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// By an operator's wish.
+    Stopped,
+    /// This life is over; the next one is to begin.
+    Restart {
+        /// On an empty store: this one is to be set aside.
+        sets_aside: bool,
+    },
 }
 
 /// Serves until a signal or a fault ends it. `reopen_logs` is called at SIGHUP.
 ///
 /// # Errors
 /// [`LoopError`]: the process must end with code 1.
-pub fn run(parts: Parts, reopen_logs: &mut dyn FnMut()) -> Result<(), LoopError> {
+pub fn run(parts: Parts, reopen_logs: &mut dyn FnMut()) -> Result<Ended, LoopError> {
     let mut reactor = Reactor::new(parts)?;
     let mut events = Events::with_capacity(EVENTS_MAX);
     // What a start asks for waits for nobody to connect.
-    reactor.effects(Instant::now());
-    while !reactor.turn(&mut events, reopen_logs)? {}
-    reactor.say_goodbye(&mut events)
+    let mut ended = reactor.effects(Instant::now());
+    loop {
+        if let Some(ended) = ended {
+            reactor.say_goodbye(&mut events)?;
+            return Ok(ended);
+        }
+        ended = reactor.turn(&mut events, reopen_logs)?;
+    }
 }
 
 struct Reactor {
@@ -118,6 +156,7 @@ struct Reactor {
     listeners: Listeners,
     tls: Arc<rustls::ServerConfig>,
     sockets: Sockets,
+    links: Links,
     http: Http,
     workers: Workers,
     bell: Arc<Bell>,
@@ -135,8 +174,8 @@ struct Reactor {
 
 impl Reactor {
     fn new(parts: Parts) -> Result<Reactor, LoopError> {
-        let Parts { node, mut listeners, tls, journal, tables, bcrypt_cost, .. } = parts;
-        let Parts { hash_threads, lingering_max, .. } = parts;
+        let Parts { node, mut listeners, tls, identity, others, .. } = parts;
+        let Parts { journal, tables, bcrypt_cost, hash_threads, lingering_max, .. } = parts;
         let poll = Poll::new()?;
         let registry = poll.registry();
         let bell = Arc::new(Bell::new(mio::Waker::new(registry, WAKER)?));
@@ -150,6 +189,7 @@ impl Reactor {
             listeners,
             tls,
             sockets: Sockets::new(lingering_max),
+            links: Links::new(identity, others),
             http: Http::default(),
             workers,
             bell,
@@ -163,12 +203,12 @@ impl Reactor {
         })
     }
 
-    /// One round; says whether the node wants the process to end.
+    /// One round; says whether the node wants the process to end, and how.
     fn turn(
         &mut self,
         events: &mut Events,
         reopen_logs: &mut dyn FnMut(),
-    ) -> Result<bool, LoopError> {
+    ) -> Result<Option<Ended>, LoopError> {
         self.wait(events)?;
         let now = now();
         self.events(events, now.instant, reopen_logs);
@@ -178,7 +218,11 @@ impl Reactor {
             // What was taken is answered; nothing more is.
             self.sockets.take_no_more();
         }
+        self.links.expire(now.instant);
+        self.links.read(&mut self.inputs);
         self.results()?;
+        // Behind everything else: after a long stall, what is queued is news that a timer must not
+        // overtake.
         if self.node.deadline().is_some_and(|at| at <= now.instant) {
             self.inputs.push(Input::Timer);
         }
@@ -187,18 +231,21 @@ impl Reactor {
         for input in self.inputs.drain(..) {
             self.node.handle(input, now);
         }
-        let stopped = self.effects(now.instant);
+        let ended = self.effects(now.instant);
         self.sockets.flush(&mut self.inputs);
-        Ok(stopped)
+        self.links.flush();
+        Ok(ended)
     }
 
     fn wait(&mut self, events: &mut Events) -> Result<(), LoopError> {
         let busy = self.sockets.has_ready()
+            || self.links.has_ready()
             || !self.inputs.is_empty()
             || (!self.accepting.is_empty() && self.rest_until.is_none());
         let deadline =
             [self.node.deadline(), self.sockets.deadline(), self.http.deadline(), self.rest_until];
-        let deadline = deadline.into_iter().flatten().min();
+        let deadline = deadline.into_iter().chain([self.links.deadline()]);
+        let deadline = deadline.flatten().min();
         let timeout = match busy {
             true => Some(Duration::ZERO),
             false => deadline.map(|at| at.saturating_duration_since(Instant::now())),
@@ -231,6 +278,7 @@ impl Reactor {
                     }
                 }
                 Token(token) if self.http.has(token) => self.serve_http(token, now),
+                token if self.links.has(token) => self.links.edge(token),
                 Token(token) => self.sockets.edge(ClientId(token as u64)),
             }
         }
@@ -243,17 +291,25 @@ impl Reactor {
         Ok(())
     }
 
-    fn effects(&mut self, now: Instant) -> bool {
-        let mut stopped = false;
+    fn effects(&mut self, now: Instant) -> Option<Ended> {
+        let mut ended = None;
         while let Some(effect) = self.node.next_effect() {
             match effect {
                 Effect::Send { client, line, answers } => self.sockets.send(client, line, answers),
                 Effect::Close(client) => self.sockets.close(client, now),
                 Effect::Run(job) => self.workers.run(job),
-                Effect::Stopped => stopped = true,
+                Effect::Dial { link, server } => {
+                    let token = Token(self.next_token);
+                    self.next_token += 1;
+                    self.links.dial(link, server, (self.poll.registry(), token), now);
+                }
+                Effect::SendFrame { link, frame } => self.links.send(link, frame),
+                Effect::CloseLink(link) => self.links.close(link),
+                Effect::Restart { sets_aside } => ended = Some(Ended::Restart { sets_aside }),
+                Effect::Stopped => ended = Some(Ended::Stopped),
             }
         }
-        stopped
+        ended
     }
 
     /// Takes connections that wait, so many a turn.
@@ -310,8 +366,9 @@ impl Reactor {
             }
             HTTP => return self.accept_http(now),
             _ => {
-                let address = self.listeners.accept_replica()?;
-                log::debug!("link from {address} refused: this version serves alone");
+                let stream = self.listeners.accept_replica()?;
+                self.next_token += 1;
+                self.links.accept(stream, (self.poll.registry(), Token(token)), now);
                 return Ok(());
             }
         };

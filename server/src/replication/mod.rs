@@ -213,6 +213,8 @@ impl Replication {
             Part::Backup(_) => Some(self.elect_at),
             Part::Candidate(candidate) => Some(candidate.expires()),
             Part::TakingOver(_) => None,
+            // A sole server has nobody to say anything to.
+            Part::Primary(_) if self.settings.servers.len() == 1 => None,
             Part::Primary(primary) => Some(primary.tick_at()),
         };
         let leaving = self.leaving.filter(|_| !self.has_left);

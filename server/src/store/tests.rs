@@ -16,9 +16,8 @@ fn live_once(folder: &Path) -> Incarnation {
     while let Some(effect) = replication.next_effect() {
         match effect {
             crate::replication::Effect::Append(append) => {
-                let crate::replication::Append { number, hard_state, entries, .. } = append;
-                let job = crate::work::JournalJob::Append { hard_state, entries };
-                journal.run(job).unwrap();
+                let number = append.number;
+                journal.run(crate::work::JournalJob::Append(append)).unwrap();
                 let now = replication.now();
                 replication.handle(crate::replication::Input::Appended { number }, now);
             }

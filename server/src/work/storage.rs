@@ -7,12 +7,18 @@ use std::path::Path;
 
 use super::{BackedUp, Done, Fault, JournalJob, MaintenanceJob, ReaderJob, RowsHash, TablesJob};
 use crate::chat;
+use crate::entry::{Entry, Index};
 use crate::journal::{Batch, Disk, Journal};
+use crate::replication::Append;
+use crate::replication::wire::Place;
 use crate::tables::{Read, Rows, Views, snapshot};
 
 /// Journal that stays on disk for servers that were away for a while; older segments go when the
 /// tables are durable beyond them.
 const KEEP_BYTES: u64 = 256 << 20;
+
+/// About so many bytes of entries are read for a server that is behind.
+const READ_BYTES: usize = 1 << 20;
 
 /// Writes to the journal: there is one for each store.
 #[derive(Debug)]
@@ -32,9 +38,13 @@ impl<D: Disk> JournalWorker<D> {
     /// [`Fault`]: the process must end.
     pub fn run(&mut self, job: JournalJob) -> Result<Option<Done>, Fault> {
         match job {
-            JournalJob::Append { hard_state, entries } => {
-                self.journal.append(&Batch { hard_state, cut_after: None, entries })?;
-                Ok(Some(Done::Appended))
+            JournalJob::Append(Append { number, hard_state, cut_after, entries }) => {
+                self.journal.append(&Batch { hard_state, cut_after, entries })?;
+                Ok(Some(Done::Appended(number)))
+            }
+            JournalJob::Read { after, upto, purpose } => {
+                let (previous, entries) = self.read(after, upto)?;
+                Ok(Some(Done::Read(purpose, previous, entries)))
             }
             JournalJob::Release { below, erase: false } => {
                 self.journal.release(below, KEEP_BYTES)?;
@@ -60,6 +70,24 @@ impl<D: Disk> JournalWorker<D> {
     /// [`Fault`]: the process must end.
     pub fn prepare(&mut self) -> Result<(), Fault> {
         Ok(self.journal.prepare()?)
+    }
+
+    /// Entries behind `after`, and the place of that one; nothing when the journal begins later.
+    fn read(&mut self, after: Index, upto: Index) -> Result<(Option<Place>, Vec<Entry>), Fault> {
+        let (base, last) = (self.journal.base(), self.journal.last().0);
+        if after < base.0 || after > last {
+            return Ok((None, Vec::new()));
+        }
+        let from = if after == base.0 { after.next() } else { after };
+        if from > last {
+            return Ok((Some(Place { ballot: base.1, index: base.0 }), Vec::new()));
+        }
+        let mut entries = self.journal.read(from, upto.max(from), READ_BYTES)?;
+        if after == base.0 {
+            return Ok((Some(Place { ballot: base.1, index: base.0 }), entries));
+        }
+        let previous = entries.remove(0);
+        Ok((Some(Place { ballot: previous.ballot, index: previous.index }), entries))
     }
 }
 

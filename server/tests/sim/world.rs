@@ -15,7 +15,7 @@ use holdfast_server::entry::{Ballot, ClusterId, HardState, Incarnation, Index, S
 use holdfast_server::journal::sim::{Faults, SimDisk};
 use holdfast_server::journal::{Journal, Options};
 use holdfast_server::node::effect::{ClientId, Effect, Input, Now, Origin, Transport};
-use holdfast_server::node::{Node, Settings};
+use holdfast_server::node::{Node, Settings, Shared};
 use holdfast_server::replication::Replication;
 use holdfast_server::tables::MemoryRows;
 use holdfast_server::work::{
@@ -143,6 +143,7 @@ pub(crate) fn settings() -> Settings {
         sign_in_fails_per_min: 5,
         connections_max: 100,
         hash_threads: 1,
+        shared: Shared(Vec::new()),
     }
 }
 
@@ -225,7 +226,8 @@ impl World {
 
     pub(crate) fn now(&self) -> Now {
         let wall_ms = WALL_MS + u64::try_from(self.elapsed.as_millis()).unwrap();
-        Now { instant: self.base + self.elapsed, wall_ms }
+        let boot_us = u64::try_from(self.elapsed.as_micros()).unwrap();
+        Now { instant: self.base + self.elapsed, boot_us, wall_ms }
     }
 
     pub(crate) fn open(&mut self, origin: Origin) -> ClientId {
@@ -267,6 +269,10 @@ impl World {
                 }
                 Effect::Close(client) => self.said.push(Said::Closed(client)),
                 Effect::Stopped => self.said.push(Said::Stopped),
+                Effect::Dial { .. }
+                | Effect::SendFrame { .. }
+                | Effect::CloseLink(_)
+                | Effect::Restart { .. } => unreachable!("this server is alone: {effect:?}"),
                 Effect::Run(job) => {
                     let (thread, told) = thread_of(&job);
                     self.said.extend(told.map(Said::Job));
@@ -349,7 +355,7 @@ impl World {
 /// The thread of a job, and what to tell of it when it is the clock's.
 fn thread_of(job: &Job) -> (Thread, Option<String>) {
     match job {
-        Job::Journal(JournalJob::Append { .. }) => (Thread::Journal, None),
+        Job::Journal(JournalJob::Append(_) | JournalJob::Read { .. }) => (Thread::Journal, None),
         Job::Journal(JournalJob::Release { below, erase }) => {
             let erasing = if *erase { ", erasing" } else { "" };
             (Thread::Journal, Some(format!("release the journal below {below}{erasing}")))
@@ -368,7 +374,7 @@ fn thread_of(job: &Job) -> (Thread, Option<String>) {
 
 fn thread_of_done(done: &Done) -> Thread {
     match done {
-        Done::Appended => Thread::Journal,
+        Done::Appended(_) | Done::Read(..) => Thread::Journal,
         Done::Applied(_) | Done::Persisted(_) => Thread::Tables,
         Done::Answered(..) => Thread::Reader,
         Done::BackedUp(..) | Done::Compacted | Done::RowsHashed(..) => Thread::Maintenance,

@@ -249,6 +249,7 @@ impl Wire {
         self.tokens.remove(&line.name);
         let reason = match reason {
             connection::CloseReason::EndOfStream => CloseReason::Ended,
+            refused @ connection::CloseReason::Refused => CloseReason::Failed(refused.to_string()),
             connection::CloseReason::Failed(sentence) => CloseReason::Failed(sentence),
             connection::CloseReason::ChangedIdentity(ChangedIdentity { presented, .. }) => {
                 let presented =

@@ -84,7 +84,7 @@ fn apply_entry(batch: &mut Batch<'_>, entry: &Entry) -> Result<Applied, Fault> {
     };
     let notices = step.notices;
     batch.end_entry();
-    Ok(Applied { index: entry.index, generation, outcome, notices })
+    Ok(Applied { index: entry.index, ballot: entry.ballot, outcome, notices })
 }
 
 /// Why an operation is not done.

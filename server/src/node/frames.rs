@@ -1,0 +1,79 @@
+//! What servers say to each other on a link, as frames.
+//!
+//! Owns: [`Frame`] and its encoding (postcard: compact, and typed on both sides). Driven by: `links`,
+//! `forward`. Invariants: the first frame of a link, in either direction, is [`Frame::Hello`]; what
+//! cannot be read ends the link. Does not: say how bytes travel.
+
+use serde::{Deserialize, Serialize};
+
+use crate::chat::operation::Operation;
+use crate::entry::{Ballot, Index};
+use crate::replication::wire::{Hello, Message};
+
+/// The version of these frames. Servers of different versions do not link.
+pub(super) const WIRE: u32 = 1;
+
+/// One frame.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Frame {
+    /// Who speaks.
+    Hello(Greeting),
+    /// The other side's Hello is not accepted, for this reason; the link ends.
+    Refused(String),
+    /// Of the rules of replication.
+    Replication(Message),
+    /// To the primary: log this. The number is the sender's.
+    Forward(u64, Operation),
+    /// From the primary: what became of it.
+    Forwarded(u64, Forwarded),
+}
+
+/// The first frame of a link.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Greeting {
+    /// The version of the frames behind it.
+    pub(super) wire: u32,
+    /// Settings that must be equal on all servers.
+    pub(super) shared: Shared,
+    /// What replication says.
+    pub(super) hello: Hello,
+}
+
+/// Settings that must be equal on all servers, by the names of their keys.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shared(pub Vec<(String, String)>);
+
+impl Shared {
+    /// The first key in which the other side differs, with both values.
+    pub(super) fn difference(&self, other: &Shared) -> Option<String> {
+        let differs = |(own, their): (&(String, String), &(String, String))| {
+            (own != their)
+                .then(|| format!("{}={} here, {}={} there", own.0, own.1, their.0, their.1))
+        };
+        match self.0.len() == other.0.len() {
+            true => self.0.iter().zip(&other.0).find_map(differs),
+            false => Some("settings of different versions".to_owned()),
+        }
+    }
+}
+
+/// What became of a forwarded operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Forwarded {
+    /// It is in the log of this ballot, at this index; whether it stays shows when that is applied.
+    Logged(Index, Ballot),
+    /// Too much waits; nothing was done.
+    Busy,
+    /// The receiver is not the primary; nothing was done.
+    NotPrimary,
+}
+
+impl Frame {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        postcard::to_stdvec(self).expect("writing to memory cannot fail")
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Result<Frame, postcard::Error> {
+        postcard::from_bytes(bytes)
+    }
+}
