@@ -101,6 +101,15 @@ pub enum StoreError {
         #[source]
         source: snapshot::SnapshotError,
     },
+    /// The backup is whole, but nothing that this program would write.
+    #[error("{}: this backup cannot be used: {source}", .path.display())]
+    Rows {
+        /// The backup's file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: chat::RowsError,
+    },
     /// The disk refused while the store was being made ready.
     #[error(transparent)]
     Journal(#[from] journal::Fault),
@@ -205,6 +214,10 @@ pub fn check(folder: &Path) -> Result<Checked, StoreError> {
         let read = journal.read(from, last, READ_BYTES)?;
         from = read.last().map_or(last, |entry| entry.index).next();
     }
+    chat::check(&rows).map_err(|error| StoreError::Damaged {
+        folder: folder.to_owned(),
+        why: error.to_string(),
+    })?;
     let (rows, hash) = chat::hash_all(&rows)?;
     Ok(Checked { last: journal.last().0, applied: meta.applied, rows, hash })
 }

@@ -3,6 +3,7 @@
 
 mod apply;
 mod batch;
+mod check;
 mod fuzz;
 pub mod operation;
 pub mod query;
@@ -39,6 +40,7 @@ pub fn hash_all(rows: &dyn Read) -> Result<(u64, [u8; 32]), Fault> {
 }
 
 pub use apply::apply;
+pub use check::{RowsError, check};
 pub use fuzz::fuzz_apply;
 pub use query::answer;
 pub use schema::{Meta, meta};

@@ -1,5 +1,6 @@
 //! Operations applied and questions answered, against what the protocol promises.
 
+mod checked;
 mod compare;
 mod fuzzed;
 mod limits;

@@ -42,6 +42,7 @@ pub fn restore(
     durably::make(&tables_folder(folder)).map_err(io_at(folder, "make the tables"))?;
     let mut rows = DiskRows::open(&tables_folder(folder))?;
     snapshot::install(&mut input, &mut rows).map_err(damaged)?;
+    chat::check(&rows).map_err(|source| StoreError::Rows { path: backup.to_owned(), source })?;
     let meta = chat::meta(&rows)?;
     let Some(view) = meta.view else {
         let why = snapshot::SnapshotError::Damaged("it belongs to no cluster");

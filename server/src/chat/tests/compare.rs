@@ -12,6 +12,7 @@ use crate::chat::query::{Answer, Query, Registration};
 
 /// Everything that anybody can ask, as it stands now.
 pub(super) fn compare(run: &Run) {
+    crate::chat::check(&run.world.rows).unwrap();
     let users: Vec<UserId> = run.model.users.keys().copied().collect();
     for user in users {
         compare_conversations(run, user);
