@@ -116,6 +116,13 @@ fn check(folder: &Path) -> Result<(), Failure> {
         checked.rows,
         hex(&checked.hash)
     );
+    if checked.torn_bytes > 0 {
+        println!(
+            "behind the last entry stand {} bytes of a batch that was never finished, and nobody \
+             was answered for: the next start cuts them off",
+            checked.torn_bytes
+        );
+    }
     Ok(())
 }
 

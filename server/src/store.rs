@@ -28,7 +28,7 @@ use holdfast_common::ids::{Cursor, ServerId, hex, unhex};
 use crate::chat::{self, Meta};
 use crate::entry::{Ballot, HardState, Incarnation, Index, StoreId};
 use crate::folder as durably;
-use crate::journal::{self, FolderDisk, Journal, OpenError};
+use crate::journal::{self, Disk, FolderDisk, Journal, OpenError, WatchedFolder};
 use crate::replication::Recovered;
 use crate::tables::{self, DiskRows, snapshot};
 use crate::work::{self, RecoverError};
@@ -174,7 +174,9 @@ pub fn open(folder: &Path, server: ServerId, salts: Salts) -> Result<Store, Stor
         return Err(StoreError::OtherServer { folder, found: identity.server, expected: server });
     }
     let incarnation = Incarnation { life: identity.life + 1, ..identity };
-    let (mut journal, rows, meta) = open_current(folder, options)?;
+    let disk = FolderDisk::new(&journal_folder(folder));
+    let disk = disk.map_err(io_at(folder, "open the journal"))?;
+    let (mut journal, rows, meta) = open_current(folder, disk, options)?;
     let recovered = recover(folder, &mut journal, &meta)?;
     // Last: from here on this life may speak.
     write_identity(folder, incarnation)?;
@@ -193,9 +195,13 @@ pub struct Checked {
     pub rows: u64,
     /// SHA-256 over all of them.
     pub hash: [u8; 32],
+    /// Bytes at the journal's end of a batch that nobody was ever answered for: the next start cuts
+    /// them off.
+    pub torn_bytes: usize,
 }
 
-/// Reads everything in a data folder against its checksums and rules, without starting a life.
+/// Reads everything in a data folder against its checksums and rules, without starting a life. The
+/// journal stays as it is; the tables, once opened, may tidy their own files.
 ///
 /// # Errors
 /// [`StoreError`]
@@ -206,7 +212,8 @@ pub fn check(folder: &Path) -> Result<Checked, StoreError> {
         return Err(StoreError::Damaged { folder, why: "there is no store in it".to_owned() });
     }
     let _lock = lock(folder)?;
-    let (mut journal, rows, meta) = open_current(folder, journal::Options::new(0))?;
+    let watched = WatchedFolder::new(&journal_folder(folder));
+    let (mut journal, rows, meta) = open_current(folder, watched, journal::Options::new(0))?;
     recover(folder, &mut journal, &meta)?;
     let mut from = journal.first();
     while from <= journal.last().0 {
@@ -219,7 +226,8 @@ pub fn check(folder: &Path) -> Result<Checked, StoreError> {
         why: error.to_string(),
     })?;
     let (rows, hash) = chat::hash_all(&rows)?;
-    Ok(Checked { last: journal.last().0, applied: meta.applied, rows, hash })
+    let torn_bytes = journal.torn_bytes();
+    Ok(Checked { last: journal.last().0, applied: meta.applied, rows, hash, torn_bytes })
 }
 
 /// Renames a store that is not to be believed: nothing of it is deleted, and the next start makes a
@@ -310,13 +318,12 @@ fn begin(folder: &Path, options: journal::Options) -> Result<(), StoreError> {
     durably::replace(&current, b"1\n").map_err(io_at(&current, "write this file"))
 }
 
-fn open_current(
+fn open_current<D: Disk>(
     folder: &Path,
+    disk: D,
     options: journal::Options,
-) -> Result<(Journal<FolderDisk>, DiskRows, Meta), StoreError> {
+) -> Result<(Journal<D>, DiskRows, Meta), StoreError> {
     let damaged = |why: String| StoreError::Damaged { folder: folder.to_owned(), why };
-    let disk = FolderDisk::new(&journal_folder(folder));
-    let disk = disk.map_err(io_at(folder, "open the journal"))?;
     let journal = Journal::open(disk, options).map_err(|error| match error {
         OpenError::Io(source) => io_at(folder, "read the journal")(source),
         OpenError::Missing | OpenError::Corrupt { .. } => damaged(error.to_string()),
@@ -331,9 +338,9 @@ fn open_current(
 }
 
 /// What replication goes on from, in the words of this page.
-fn recover(
+fn recover<D: Disk>(
     folder: &Path,
-    journal: &mut Journal<FolderDisk>,
+    journal: &mut Journal<D>,
     meta: &Meta,
 ) -> Result<Recovered, StoreError> {
     work::recover(journal, meta).map_err(|error| match error {

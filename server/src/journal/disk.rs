@@ -1,6 +1,6 @@
 //! The journal's one door to the disk: a folder of files, each written at places and synced.
 //!
-//! Owns: [`Disk`] and [`FolderDisk`], the real one. Driven by: the journal. Invariants: nothing is
+//! Owns: [`Disk`], [`FolderDisk`], the real one, and [`WatchedFolder`], which changes nothing. Driven by: the journal. Invariants: nothing is
 //! durable before `sync` (contents) or `sync_names` (creations, renames, removals) returned. Does
 //! not: try anything twice: after an error the journal is done for.
 
@@ -73,6 +73,56 @@ pub trait Disk: Send {
 pub struct FolderDisk {
     folder: PathBuf,
     open: BTreeMap<String, File>,
+}
+
+/// A real folder that is only looked at: what opening a journal would mend in it stays as it is. The
+/// journal knows what it would have written, so all of it can be read nevertheless.
+#[derive(Debug)]
+pub struct WatchedFolder(FolderDisk);
+
+impl WatchedFolder {
+    /// The folder at `path`; it may not be there.
+    pub fn new(path: &Path) -> WatchedFolder {
+        WatchedFolder(FolderDisk { folder: path.to_owned(), open: BTreeMap::new() })
+    }
+}
+
+impl Disk for WatchedFolder {
+    fn names(&mut self) -> io::Result<Vec<String>> {
+        if self.0.folder.exists() { self.0.names() } else { Ok(Vec::new()) }
+    }
+
+    fn create(&mut self, _: &str) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn read(&mut self, name: &str) -> io::Result<Vec<u8>> {
+        self.0.read(name)
+    }
+
+    fn read_at(&mut self, name: &str, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+        self.0.read_at(name, offset, length)
+    }
+
+    fn write_at(&mut self, _: &str, _: u64, _: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn sync(&mut self, _: &str) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn rename(&mut self, _: &str, _: &str) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn remove(&mut self, _: &str) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn sync_names(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 impl FolderDisk {

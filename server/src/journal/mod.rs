@@ -27,7 +27,7 @@ pub mod sim;
 use std::collections::VecDeque;
 use std::io;
 
-pub use disk::{Disk, FolderDisk};
+pub use disk::{Disk, FolderDisk, WatchedFolder};
 pub use recovery::{OpenError, fuzz_recovery};
 use segments::{HEADER_BYTES, Header, SPARE};
 
@@ -123,6 +123,7 @@ pub struct Journal<D> {
     spare: Option<u64>,
     roll: bool,
     failed: bool,
+    torn_bytes: usize,
     buffer: Vec<u8>,
 }
 
@@ -156,6 +157,7 @@ impl<D: Disk> Journal<D> {
             spare: None,
             roll: false,
             failed: false,
+            torn_bytes: 0,
             buffer: Vec::new(),
         };
         journal.guard("make the first segment", |journal| {
@@ -187,6 +189,11 @@ impl<D: Disk> Journal<D> {
     /// The size of all segments on disk.
     pub fn bytes(&self) -> u64 {
         self.segments.iter().map(|segment| segment.header.size).sum()
+    }
+
+    /// How long a batch that never became durable was, which opening has cut off.
+    pub fn torn_bytes(&self) -> usize {
+        self.torn_bytes
     }
 
     /// Makes a batch durable: one write, one sync.

@@ -66,6 +66,7 @@ impl<D: Disk> Journal<D> {
             spare: None,
             roll: false,
             failed: false,
+            torn_bytes: 0,
             buffer: Vec::new(),
         };
         journal.replay(header, &bytes)?;
@@ -124,6 +125,7 @@ impl<D: Disk> Journal<D> {
             return Ok(());
         };
         log::warn!("unfinished batch cut off file={name} offset={tail} bytes={}", last + 1);
+        self.torn_bytes = last + 1;
         self.disk.write_at(&name, self.offset, &vec![0; last + 1])?;
         Ok(())
     }

@@ -168,3 +168,39 @@ fn a_backup_is_restored_as_a_new_store_in_a_new_generation_of_the_same_cluster()
     assert_eq!(replication.cluster(), crate::entry::ClusterId([1; 16]));
     assert_eq!(replication.ballot().generation, 2);
 }
+
+#[test]
+fn a_check_leaves_the_journal_as_it_is_and_says_what_a_start_would_cut_off() {
+    let folder = tempfile::tempdir().unwrap();
+    live_once(folder.path());
+    let journal = journal_folder(folder.path());
+    let name = fs::read_dir(&journal).unwrap().map(|entry| entry.unwrap().file_name());
+    let name = name.into_iter().find(|name| name != "spare").unwrap();
+    let mut torn = fs::read(journal.join(&name)).unwrap();
+    let end = torn.iter().rposition(|byte| *byte != 0).unwrap();
+    // Behind the last frame, as far as frames are apart.
+    torn[end + 512] = 7;
+    fs::write(journal.join(&name), &torn).unwrap();
+    fs::write(journal.join("spare"), b"as it was").unwrap();
+    let checked = check(folder.path()).unwrap();
+    assert!(checked.torn_bytes > 0 && checked.last == Index(1), "{checked:?}");
+    assert!(fs::read(journal.join(&name)).unwrap() == torn, "the segment was changed");
+    assert_eq!(fs::read(journal.join("spare")).unwrap(), b"as it was");
+    drop(open(folder.path(), ONE, SALTS).unwrap());
+    assert_eq!(check(folder.path()).unwrap().torn_bytes, 0);
+    fs::remove_dir_all(&journal).unwrap();
+    assert!(check(folder.path()).unwrap_err().to_string().contains("there is none"));
+    assert!(!journal.exists(), "looking made a folder");
+}
+
+#[test]
+fn a_backup_whose_rows_nobody_would_write_is_refused() {
+    use crate::tables::Rows as _;
+    let new = tempfile::tempdir().unwrap();
+    let mut rows = crate::tables::MemoryRows::new();
+    rows.commit(vec![(b"s12345678too short".to_vec(), Some(Vec::new()))]).unwrap();
+    let backup = new.path().join("backup");
+    snapshot::export(&rows, b"about", &mut File::create(&backup).unwrap()).unwrap();
+    let refused = restore(&new.path().join("server1"), ONE, SALTS, &backup);
+    assert!(matches!(refused, Err(StoreError::Rows { .. })), "{refused:?}");
+}
