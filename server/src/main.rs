@@ -309,7 +309,8 @@ fn shared(config: &Config) -> Shared {
     ])
 }
 
-/// The cluster's secret: from the settings, or one that was made for a cluster on this machine alone.
+/// The cluster's secret: from the settings, or one that was made for a cluster on this machine
+/// alone.
 fn secret(config: &Config) -> Result<Secret, Failure> {
     if let Some(secret) = &config.cluster_secret {
         return Ok(secret.clone());

@@ -39,6 +39,23 @@ pub struct ClusterRecord {
     pub servers: Vec<String>,
 }
 
+/// Far more than the servers of a cluster and the names that people dial them by: a server that
+/// names ever more must not fill memory and disk.
+pub(super) const ADDRESSES_MAX: usize = 32;
+
+impl ClusterRecord {
+    /// Adds the addresses that are new, as long as there is room; whether there was any.
+    pub fn learn<'a>(&mut self, addresses: impl IntoIterator<Item = &'a String>) -> bool {
+        let before = self.servers.len();
+        for address in addresses {
+            if self.servers.len() < ADDRESSES_MAX && !self.servers.contains(address) {
+                self.servers.push(address.clone());
+            }
+        }
+        self.servers.len() > before
+    }
+}
+
 /// Names an account's place.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct AccountKey {

@@ -1,8 +1,8 @@
 //! The text of an `.env` file as pairs.
 //!
 //! Owns: what of `dotenvy`'s syntax counts here. Driven by: `system`. Invariants: a value is what
-//! stands there, never the process environment's; no complaint shows a value, which may be a secret.
-//! Does not: know the keys.
+//! stands there, never the process environment's; no complaint shows a value, which may be a
+//! secret. Does not: know the keys.
 
 /// Reads the pairs of an `.env` file's text; the process environment is neither asked nor changed.
 ///

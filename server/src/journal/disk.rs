@@ -1,8 +1,9 @@
 //! The journal's one door to the disk: a folder of files, each written at places and synced.
 //!
-//! Owns: [`Disk`], [`FolderDisk`], the real one, and [`WatchedFolder`], which changes nothing. Driven by: the journal. Invariants: nothing is
-//! durable before `sync` (contents) or `sync_names` (creations, renames, removals) returned. Does
-//! not: try anything twice: after an error the journal is done for.
+//! Owns: [`Disk`], [`FolderDisk`], the real one, and [`WatchedFolder`], which changes nothing.
+//! Driven by: the journal. Invariants: nothing is durable before `sync` (contents) or `sync_names`
+//! (creations, renames, removals) returned. Does not: try anything twice: after an error the
+//! journal is done for.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -75,8 +76,8 @@ pub struct FolderDisk {
     open: BTreeMap<String, File>,
 }
 
-/// A real folder that is only looked at: what opening a journal would mend in it stays as it is. The
-/// journal knows what it would have written, so all of it can be read nevertheless.
+/// A real folder that is only looked at: what opening a journal would mend in it stays as it is.
+/// The journal knows what it would have written, so all of it can be read nevertheless.
 #[derive(Debug)]
 pub struct WatchedFolder(FolderDisk);
 

@@ -204,6 +204,14 @@ impl Engine {
         self.asks.remove(at).map(|ask| ask.command)
     }
 
+    /// Whether a deletion was asked for, now or by a former life, and nothing was heard of it.
+    pub(super) fn has_asked_deletion(&self) -> bool {
+        let waits = |ask: &Ask| matches!(ask.what, Asked::DeleteAccount { .. });
+        // One that waits here was never sent: `take_deletion_under_way` has looked.
+        self.place.as_ref().is_some_and(|place| place.deletion.is_some())
+            && !self.asks.iter().any(waits)
+    }
+
     pub(super) fn fail_asks(&mut self, failure: &Failure) {
         for ask in std::mem::take(&mut self.asks) {
             if matches!((&ask.what, failure), (Asked::SignOut, Failure::NoServer(_))) {

@@ -8,6 +8,7 @@
 use super::Engine;
 use super::connect::{Candidate, DIAL_PATIENCE, Phase};
 use super::sign_in::Session;
+use crate::client::stored::ADDRESSES_MAX;
 use crate::client::{
     ClusterRecord, ConnectionId, ConnectionState, Effect, Failure, Identity, Write,
 };
@@ -130,10 +131,9 @@ impl Engine {
         if let Some(identity) = candidate.identity.filter(|identity| *identity != Identity::Plain) {
             record.identity = Some(identity);
         }
-        record.servers = hello.status.servers.iter().map(|server| server.addr.clone()).collect();
-        if !record.servers.contains(&candidate.address) {
-            record.servers.push(candidate.address.clone());
-        }
+        record.servers.clear();
+        let named = hello.status.servers.iter().map(|server| &server.addr).take(ADDRESSES_MAX - 1);
+        record.learn(named.chain([&candidate.address]));
         if before.as_ref() == Some(&record) {
             return;
         }

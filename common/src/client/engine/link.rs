@@ -185,10 +185,7 @@ impl Engine {
         let link = self.net.link.as_ref();
         if let Some(at) = link.and_then(|link| self.cluster_at(&link.cluster)) {
             let known = &mut self.home.clusters[at];
-            let new = status.servers.iter().filter(|s| !known.servers.contains(&s.addr));
-            let new: Vec<String> = new.map(|server| server.addr.clone()).collect();
-            if !new.is_empty() {
-                known.servers.extend(new);
+            if known.learn(status.servers.iter().map(|server| &server.addr)) {
                 self.effects.write(crate::client::Write::Cluster(known.clone()));
             }
         }

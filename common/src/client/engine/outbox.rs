@@ -39,7 +39,8 @@ pub(super) struct Item {
 #[derive(Debug, Default)]
 struct Lane {
     queue: VecDeque<u64>,
-    under_way: usize,
+    /// At most one, but for a lane that two were merged into.
+    under_way: BTreeSet<u64>,
     not_before: Option<Instant>,
 }
 
@@ -118,7 +119,7 @@ impl Outbox {
             }
         }
         let into = self.lanes.entry(lane).or_default();
-        into.under_way += named.under_way;
+        into.under_way.extend(named.under_way);
         into.not_before = into.not_before.max(named.not_before);
         into.queue.extend(named.queue);
         into.queue.make_contiguous().sort_unstable();
@@ -137,7 +138,7 @@ impl Outbox {
     pub(super) fn take_due(&mut self, now: Instant, wall_ms: u64, room: usize) -> Vec<Txn> {
         let mut due = Vec::new();
         for lane in self.lanes.values_mut() {
-            let is_free = lane.under_way == 0 && lane.not_before.is_none_or(|at| at <= now);
+            let is_free = lane.under_way.is_empty() && lane.not_before.is_none_or(|at| at <= now);
             while is_free && due.len() < room {
                 let Some(number) = lane.queue.front() else { break };
                 let Some(item) = self.items.get_mut(number) else { break };
@@ -156,13 +157,13 @@ impl Outbox {
                     }
                     OutboxState::Sent { .. } | OutboxState::Refused(_) | OutboxState::Stale => {}
                 }
-                lane.under_way += 1;
+                lane.under_way.insert(*number);
                 lane.not_before = None;
                 due.push((*number, item.record.txn));
                 break;
             }
         }
-        self.lanes.retain(|_, lane| !lane.queue.is_empty() || lane.under_way > 0);
+        self.lanes.retain(|_, lane| !lane.queue.is_empty() || !lane.under_way.is_empty());
         due.sort_unstable();
         due.into_iter().map(|(_, txn)| txn).collect()
     }
@@ -179,8 +180,9 @@ impl Outbox {
 
     /// The item's try is over; it waits until `not_before` for the next one.
     pub(super) fn put_off(&mut self, txn: Txn, not_before: Instant) {
+        let Some(number) = self.by_txn.get(&txn).copied() else { return };
         if let Some(lane) = self.lane_mut(txn) {
-            lane.under_way = lane.under_way.saturating_sub(1);
+            lane.under_way.remove(&number);
             lane.not_before = Some(not_before);
         }
     }
@@ -193,10 +195,7 @@ impl Outbox {
     fn leave_lane(&mut self, txn: Txn) {
         let Some(number) = self.by_txn.get(&txn).copied() else { return };
         let Some(lane) = self.lane_mut(txn) else { return };
-        if lane.queue.front() == Some(&number) {
-            // Only the oldest is ever under way.
-            lane.under_way = lane.under_way.saturating_sub(1);
-        }
+        lane.under_way.remove(&number);
         lane.queue.retain(|queued| *queued != number);
     }
 
@@ -248,12 +247,19 @@ impl Outbox {
 
     pub(super) fn link_lost(&mut self) {
         for lane in self.lanes.values_mut() {
-            lane.under_way = 0;
+            lane.under_way.clear();
             lane.not_before = None;
         }
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.lanes.values().filter(|lane| lane.under_way == 0).filter_map(|l| l.not_before).min()
+        self.lanes
+            .values()
+            .filter(|lane| lane.under_way.is_empty())
+            .filter_map(|l| l.not_before)
+            .min()
     }
 }
+
+#[cfg(test)]
+mod tests;

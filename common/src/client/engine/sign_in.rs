@@ -293,6 +293,8 @@ impl Engine {
             }
             (_, Retry::Auth) => match self.take_deletion_under_way() {
                 Some(command) => self.account_deleted(Some(command)),
+                // By a life of this program that ended before it heard.
+                None if self.has_asked_deletion() => self.account_deleted(None),
                 None => self.session_ended(SignedOut::Ended),
             },
             (_, Retry::Never | Retry::Later | Retry::Elsewhere | Retry::SameTxn) => {
@@ -344,6 +346,7 @@ impl Engine {
         self.hang_up();
         match self.take_deletion_under_way() {
             Some(command) => self.account_deleted(Some(command)),
+            None if self.has_asked_deletion() => self.account_deleted(None),
             None => self.session_ended(SignedOut::AccountDeleted),
         }
     }
