@@ -20,6 +20,7 @@ use holdfast_common::ids::{ServerId, hex};
 use holdfast_common::logging::{self, Logging};
 use holdfast_common::net::tls::{self, Identity};
 use holdfast_server::entry::ClusterId;
+use holdfast_server::node::effect::Input;
 use holdfast_server::node::{Node, Settings, Shared};
 use holdfast_server::reactor::{self, Ended, Listeners, Parts};
 use holdfast_server::replication::{self, Policy, Replication};
@@ -46,6 +47,10 @@ struct Arguments {
     /// Put a backup into this server's empty folder, without starting. (See `holdfast restore`.)
     #[arg(long, value_name = "FILE", conflicts_with = "check")]
     restore: Option<PathBuf>,
+    /// The administrator's word that all other servers' disks are gone for good: this one goes on
+    /// alone, with what it has. Asks for the first 8 digits of the cluster's id.
+    #[arg(long, conflicts_with_all = ["check", "restore"])]
+    force_survivor: bool,
 }
 
 /// Open files that clients do not get: a quarter is for connections that linger, the others are the
@@ -104,7 +109,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         println!("restored into {} up to entry {index}", folder.display());
         return Ok(());
     }
-    serve(&config, &addresses, &folder)
+    serve(&config, &addresses, &folder, arguments.force_survivor)
 }
 
 fn check(folder: &Path) -> Result<(), Failure> {
@@ -126,7 +131,12 @@ fn check(folder: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-fn serve(config: &Config, addresses: &ServerAddresses, folder: &Path) -> Result<(), Failure> {
+fn serve(
+    config: &Config,
+    addresses: &ServerAddresses,
+    folder: &Path,
+    force_survivor: bool,
+) -> Result<(), Failure> {
     let server = addresses.server;
     let logging = start_log(config, server)?;
     log::info!(
@@ -154,11 +164,18 @@ fn serve(config: &Config, addresses: &ServerAddresses, folder: &Path) -> Result<
         store.applied.index,
         store.recovered.last()
     );
+    if force_survivor {
+        confirm_survivor(&store)?;
+    }
     let socket = config.admin_socket(server);
     let listeners =
         Listeners::bind(addresses, config.http_bind, &socket).map_err(Failure::fault)?;
     log::info!("identity fingerprint={}", tls::fingerprint(&secret).map_err(Failure::fault)?);
-    let (parts, lock) = assemble(config, server, store, listeners, tls, identity, connections_max)?;
+    let (mut parts, lock) =
+        assemble(config, server, store, listeners, tls, identity, connections_max)?;
+    if force_survivor {
+        parts.node.handle(Input::ForceSurvivor, reactor::now());
+    }
     let ended = reactor::run(parts, &mut || {
         if let Err(error) = logging.reopen() {
             log::error!("the log cannot be opened again: {error}");
@@ -180,6 +197,28 @@ fn serve(config: &Config, addresses: &ServerAddresses, folder: &Path) -> Result<
     }
 }
 
+/// Lets the administrator say it again, in a way that nobody says by mistake.
+fn confirm_survivor(store: &Store) -> Result<(), Failure> {
+    let cluster = store.recovered.cluster().ok_or_else(|| {
+        Failure::fault("this server has no data of any cluster: it cannot survive one")
+    })?;
+    let digits = &cluster.to_string()[..8];
+    eprintln!(
+        "With --force-survivor this server goes on alone, from what is on its own disk (entry {}).\n\
+         Say this only when the disks of all other servers are gone for good: what they\n\
+         acknowledged and this one does not have is lost, and they may join again wiped only.\n\
+         The cluster's id is {cluster}. Type its first 8 digits to go on:",
+        store.recovered.last()
+    );
+    let mut typed = String::new();
+    std::io::stdin().read_line(&mut typed).map_err(Failure::fault)?;
+    if typed.trim() != digits {
+        return Err(Failure::configuration("not confirmed; nothing was changed"));
+    }
+    log::warn!(target: "audit", "administration forces this server to survive alone");
+    Ok(())
+}
+
 /// Begins another life in the same process: the program is executed anew, and everything that this
 /// life had open is closed by the system. Comes back only when that fails.
 fn begin_again() -> Failure {
@@ -189,7 +228,9 @@ fn begin_again() -> Failure {
         Ok(program) => program,
         Err(error) => return Failure::fault(format!("this program cannot be found: {error}")),
     };
-    let error = std::process::Command::new(program).args(std::env::args_os().skip(1)).exec();
+    // The administrator's word was for the life that is over.
+    let arguments = std::env::args_os().skip(1).filter(|word| word != "--force-survivor");
+    let error = std::process::Command::new(program).args(arguments).exec();
     Failure::fault(format!("this program cannot be started again: {error}"))
 }
 

@@ -108,6 +108,8 @@ pub enum Input {
     Timer,
     /// An operator wants the server to stop.
     Stop,
+    /// The administrator's word that the disks of all other servers are gone: go on alone.
+    ForceSurvivor,
 }
 
 /// What the node can ask for.

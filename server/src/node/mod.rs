@@ -229,6 +229,7 @@ impl Node {
             Input::Done(done) => self.done(done),
             Input::Timer => self.timer(),
             Input::Stop => self.stop(),
+            Input::ForceSurvivor => self.replicate(replication::Input::ForceSurvivor),
         }
     }
 

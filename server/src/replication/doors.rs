@@ -66,6 +66,15 @@ pub struct Recovered {
 }
 
 impl Recovered {
+    /// The cluster that the store belongs to; none for a new one.
+    pub fn cluster(&self) -> Option<ClusterId> {
+        let in_tail = self.tail.iter().rev().find_map(|entry| match &entry.payload {
+            Payload::View(view) => Some(view.cluster),
+            Payload::Nothing | Payload::Operation(_) => None,
+        });
+        in_tail.or(self.view.as_ref().map(|view| view.cluster))
+    }
+
     /// The last index of the log.
     pub fn last(&self) -> Index {
         self.tail.last().map_or(self.applied, |entry| entry.index)
