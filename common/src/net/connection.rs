@@ -185,7 +185,9 @@ impl Connection {
     }
 
     /// Queues a line, which ends with its newline; `flush` writes it.
-    pub fn send(&mut self, line: Vec<u8>) {
+    /// One line may wait in many connections' queues at once: it is shared.
+    pub fn send(&mut self, line: impl Into<Arc<[u8]>>) {
+        let line = line.into();
         debug_assert!(line.ends_with(b"\n"), "what is sent is a line");
         if self.write_end.is_none() {
             self.queue.push(line);
@@ -199,8 +201,8 @@ impl Connection {
     pub fn send_frame(&mut self, frame: Vec<u8>) {
         let length = u32::try_from(frame.len()).expect("frames are far smaller than 4 GiB");
         if self.write_end.is_none() {
-            self.queue.push(length.to_le_bytes().to_vec());
-            self.queue.push(frame);
+            self.queue.push(length.to_le_bytes().into());
+            self.queue.push(frame.into());
         }
     }
 

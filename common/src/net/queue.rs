@@ -6,19 +6,20 @@
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
+use std::sync::Arc;
 
 /// Lines in one write: far more than a turn makes for one connection, and few enough for the stack.
 const SLICES_MAX: usize = 64;
 
 #[derive(Debug, Default)]
 pub(super) struct SendQueue {
-    lines: VecDeque<Vec<u8>>,
+    lines: VecDeque<Arc<[u8]>>,
     front_sent_bytes: usize,
     bytes: usize,
 }
 
 impl SendQueue {
-    pub(super) fn push(&mut self, line: Vec<u8>) {
+    pub(super) fn push(&mut self, line: Arc<[u8]>) {
         if !line.is_empty() {
             self.bytes += line.len();
             self.lines.push_back(line);

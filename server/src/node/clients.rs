@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use holdfast_common::ids::{Cursor, UserId};
-use holdfast_common::protocol::{HELLO_S_MAX, SIGN_IN_S_MAX, SILENCE_S_MAX};
+use holdfast_common::protocol::{HELLO_S_MAX, PIPELINE_MAX, SIGN_IN_S_MAX, SILENCE_S_MAX};
 
 use super::effect::{ClientId, Origin};
 use super::kinds::Kind;
@@ -41,7 +41,7 @@ pub(super) struct SignedIn {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Feed {
     /// From the turns, as they are applied; events up to here were sent already.
-    Live { shown: Index },
+    Live { shown: Cursor },
     /// From the tables, page by page, as the client drains them.
     /// There may be events for it up to `missed`; behind that there are none yet.
     CatchingUp { after: Cursor, missed: Index, fetching: bool },
@@ -67,12 +67,17 @@ pub(super) struct Client {
     /// for the readers, and nobody else waits for him.
     pub(super) asking: bool,
     pub(super) questions: VecDeque<(u64, Kind)>,
-    /// Bytes of events that wait in its send queue, as last reported.
-    pub(super) backlog_bytes: usize,
+    /// Bytes of events that wait in its send queue: as last reported, and what was queued since.
+    event_bytes: usize,
     timer: Instant,
 }
 
 impl Client {
+    /// Bytes of events that wait in its send queue.
+    pub(super) fn event_bytes(&self) -> usize {
+        self.event_bytes
+    }
+
     /// The connection's session, if it has one.
     pub(super) fn signed_in(&self) -> Option<&SignedIn> {
         match &self.stage {
@@ -108,6 +113,8 @@ pub(super) struct Clients {
     clients: BTreeMap<ClientId, Client>,
     by_user: BTreeMap<UserId, Vec<ClientId>>,
     timers: BTreeSet<(Instant, ClientId)>,
+    /// Bytes of events that wait in all send queues.
+    event_bytes: usize,
 }
 
 impl Clients {
@@ -122,7 +129,7 @@ impl Clients {
             preparing: false,
             asking: false,
             questions: VecDeque::new(),
-            backlog_bytes: 0,
+            event_bytes: 0,
             timer: now,
         };
         if let Origin::Network(_) = origin {
@@ -137,6 +144,7 @@ impl Clients {
         self.leave(id);
         let client = self.clients.remove(&id)?;
         self.timers.remove(&(client.timer, id));
+        self.event_bytes -= client.event_bytes;
         Some(client)
     }
 
@@ -146,6 +154,20 @@ impl Clients {
 
     pub(super) fn get_mut(&mut self, id: ClientId) -> Option<&mut Client> {
         self.clients.get_mut(&id)
+    }
+
+    /// So many bytes of events wait for this client now; gives how many wait for all.
+    pub(super) fn set_event_bytes(&mut self, id: ClientId, bytes: usize) -> usize {
+        if let Some(client) = self.clients.get_mut(&id) {
+            self.event_bytes = self.event_bytes - client.event_bytes + bytes;
+            client.event_bytes = bytes;
+        }
+        self.event_bytes
+    }
+
+    /// For whom most bytes of events wait.
+    pub(super) fn slowest(&self) -> Option<ClientId> {
+        self.clients.iter().max_by_key(|(_, client)| client.event_bytes).map(|(id, _)| *id)
     }
 
     pub(super) fn ids(&self) -> impl Iterator<Item = ClientId> + '_ {
@@ -204,6 +226,10 @@ impl Clients {
         while let Some((at, id)) = self.timers.first().copied().filter(|(at, _)| *at <= now) {
             self.timers.remove(&(at, id));
             let Some(client) = self.clients.get_mut(&id) else { continue };
+            if client.unanswered.len() >= PIPELINE_MAX {
+                // Nothing of it is read until it is answered: the silence is ours.
+                client.heard = now;
+            }
             let expires = client.expires();
             if expires <= now {
                 return Some(id);
@@ -212,5 +238,27 @@ impl Clients {
             self.timers.insert((expires, id));
         }
         None
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "an instant can only be had from the clock")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_is_counted_for_each_and_for_all_and_the_slowest_is_known() {
+        let mut clients = Clients::default();
+        let [one, other] = [ClientId(1), ClientId(2)];
+        for id in [one, other] {
+            clients.open(id, Origin::Administration, Instant::now());
+        }
+        assert_eq!(clients.set_event_bytes(one, 70), 70);
+        assert_eq!(clients.set_event_bytes(other, 100), 170);
+        assert_eq!(clients.slowest(), Some(other));
+        assert_eq!(clients.set_event_bytes(other, 10), 80);
+        assert_eq!(clients.slowest(), Some(one));
+        clients.close(one);
+        assert_eq!(clients.set_event_bytes(one, 5), 10, "who is gone waits for nothing");
     }
 }

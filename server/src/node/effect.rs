@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use holdfast_common::ids::ServerId;
@@ -86,9 +87,10 @@ pub enum Input {
     ClientFrame(ClientId, Vec<u8>),
     /// A line over the limit; nothing that comes behind it can be read.
     ClientOverlong(ClientId),
-    /// So many bytes of events wait to be taken by the client: reported at the end of a turn, when
-    /// there are any or when there are none any more. Answers are not counted: their bound is the
-    /// pipeline.
+    /// Bytes came from the client, or it took some, though no whole line came: it is not silent.
+    ClientHeard(ClientId),
+    /// So many bytes of events wait to be taken by the client: reported at the end of each turn that
+    /// queued some, or that changed it. Answers are not counted: their bound is the pipeline.
     ClientBacklog(ClientId, usize),
     /// The socket is gone.
     ClientClosed(ClientId),
@@ -119,8 +121,8 @@ pub enum Effect {
     Send {
         /// Which client.
         client: ClientId,
-        /// The line, newline included.
-        line: Vec<u8>,
+        /// The line, newline included. An event goes to many, and is held once.
+        line: Arc<[u8]>,
         /// Whether it answers a request: the rim reads at most 64 unanswered ones.
         answers: bool,
     },

@@ -1,4 +1,12 @@
 //! Events on their way to connections: live ones as they are applied, missed ones page by page.
+//!
+//! Owns: how much may wait for a client, and for all. Driven by: notices of applied entries, pages
+//! that the readers answer, and the rim's reports of what waits. Invariants: each connection gets
+//! the durable events of its account in order, once; what waits is counted when it is queued, so one
+//! batch cannot go beyond a bound; whoever falls behind gets the rest from the tables, as he drains.
+//! Does not: keep an event that was not sent; the tables have it.
+
+use std::sync::Arc;
 
 use holdfast_common::ids::{Cursor, SessionId, UserId};
 use holdfast_common::protocol::{ByeReason, Durable, ErrorCode, encode_event};
@@ -16,8 +24,11 @@ pub(super) const BACKLOG_PAGE_BYTES: usize = 128 * 1024;
 const BACKLOG_LOW_BYTES: usize = 64 * 1024;
 /// A client with more than this waiting gets no ephemeral events.
 pub(super) const EPHEMERAL_BYTES_MAX: usize = 256 * 1024;
-/// A client with more than this waiting is closed: it resumes by cursor and misses nothing.
+/// A client with more than this waiting gets no live events either; if none of it left by the end of
+/// the turn, it is closed: it resumes by cursor and misses nothing.
 const LIVE_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of events that may wait for all clients together; then the slowest of them is closed.
+const ALL_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 impl Node {
     pub(super) fn notice(&mut self, notice: Notice, at: Cursor) {
@@ -42,21 +53,40 @@ impl Node {
 
     /// Sends an event to every connection of an account that gets its events live.
     fn event(&mut self, user: UserId, event: &Durable, at: Cursor) {
-        let mut line: Option<Vec<u8>> = None;
+        let mut line: Option<Arc<[u8]>> = None;
         for id in self.clients.of_user(user).to_vec() {
             let Some(client) = self.clients.get_mut(id) else { continue };
+            let is_behind = client.event_bytes() > LIVE_BYTES_MAX;
             let Some(signed_in) = client.signed_in_mut() else { continue };
             match &mut signed_in.feed {
-                Feed::Live { shown } if Index(at.index) > *shown => *shown = Index(at.index),
-                Feed::Live { .. } => continue,
+                Feed::Live { shown } if at.index <= shown.index => continue,
+                Feed::Live { shown } if is_behind => {
+                    let (after, missed) = (*shown, Index(at.index));
+                    signed_in.feed = Feed::CatchingUp { after, missed, fetching: false };
+                    continue;
+                }
+                Feed::Live { shown } => *shown = at,
                 Feed::CatchingUp { missed, .. } => {
                     *missed = Index(at.index);
                     continue;
                 }
             }
-            let line = line.get_or_insert_with(|| encode_event(event, Some(at))).clone();
+            let line = line.get_or_insert_with(|| encode_event(event, Some(at)).into()).clone();
             self.metrics.events += 1;
-            self.effects.push_back(Effect::Send { client: id, line, answers: false });
+            self.send_event(id, line);
+        }
+    }
+
+    /// Queues an event's line. There is a bound for all clients together.
+    pub(super) fn send_event(&mut self, client: ClientId, line: Arc<[u8]>) {
+        let Some(entry) = self.clients.get(client) else { return };
+        let mut waiting = self.clients.set_event_bytes(client, entry.event_bytes() + line.len());
+        self.effects.push_back(Effect::Send { client, line, answers: false });
+        while waiting > ALL_BYTES_MAX
+            && let Some(slowest) = self.clients.slowest()
+        {
+            self.say_bye(slowest, ByeReason::Slow);
+            waiting = self.clients.set_event_bytes(slowest, 0);
         }
     }
 
@@ -86,13 +116,13 @@ impl Node {
             return;
         }
         for (_, line) in lines {
-            self.effects.push_back(Effect::Send { client, line, answers: false });
+            self.send_event(client, line.into());
         }
         let Some(entry) = self.clients.get_mut(client) else { return };
         let Some(signed_in) = entry.signed_in_mut() else { return };
         let Feed::CatchingUp { missed, .. } = signed_in.feed else { return };
         if !more && Index(upto.index) >= missed {
-            signed_in.feed = Feed::Live { shown: Index(upto.index) };
+            signed_in.feed = Feed::Live { shown: upto };
         } else {
             signed_in.feed = Feed::CatchingUp { after: upto, missed, fetching: false };
             self.backlog_next(client);
@@ -102,7 +132,7 @@ impl Node {
     /// Reads the next page, if the client has drained enough of the last one.
     fn backlog_next(&mut self, id: ClientId) {
         let Some(client) = self.clients.get_mut(id) else { return };
-        let drained = client.backlog_bytes <= BACKLOG_LOW_BYTES;
+        let drained = client.event_bytes() <= BACKLOG_LOW_BYTES;
         let Some(signed_in) = client.signed_in_mut() else { return };
         let Actor { user, session } = signed_in.actor;
         if let Feed::CatchingUp { after, fetching, .. } = &mut signed_in.feed
@@ -141,12 +171,11 @@ impl Node {
     }
 
     pub(super) fn client_backlog(&mut self, id: ClientId, bytes: usize) {
-        let Some(client) = self.clients.get_mut(id) else { return };
-        client.backlog_bytes = bytes;
-        match client.signed_in().map(|signed_in| signed_in.feed) {
-            Some(Feed::Live { .. }) if bytes > LIVE_BYTES_MAX => self.say_bye(id, ByeReason::Slow),
-            Some(Feed::CatchingUp { .. }) => self.backlog_next(id),
-            Some(Feed::Live { .. }) | None => {}
+        self.clients.set_event_bytes(id, bytes);
+        if bytes > LIVE_BYTES_MAX && self.clients.get(id).is_some() {
+            self.say_bye(id, ByeReason::Slow);
+        } else {
+            self.backlog_next(id);
         }
     }
 }

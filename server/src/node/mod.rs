@@ -40,7 +40,7 @@ use std::time::Instant;
 
 use holdfast_common::config::{Plaintext, Registration};
 use holdfast_common::ids::{Cursor, ServerId, SessionId, UserId};
-use holdfast_common::protocol::ErrorReply;
+use holdfast_common::protocol::{ErrorReply, PIPELINE_MAX};
 
 use crate::chat::operation::{Applied, Operation};
 use crate::entry::{Ballot, Entry, Index};
@@ -219,6 +219,7 @@ impl Node {
             Input::ClientTransport(id, transport) => self.client_transport(id, transport),
             Input::ClientFrame(id, line) => self.client_frame(id, &line),
             Input::ClientOverlong(id) => self.client_overlong(id),
+            Input::ClientHeard(id) => self.client_heard(id),
             Input::ClientBacklog(id, bytes) => self.client_backlog(id, bytes),
             Input::ClientClosed(id) => self.client_closed(id),
             Input::LinkDialled(link) => self.link_dialled(link),
@@ -405,8 +406,12 @@ impl Node {
     fn answer(&mut self, client: ClientId, id: u64, line: Vec<u8>) {
         let Some(entry) = self.clients.get_mut(client) else { return };
         let Some(at) = entry.unanswered.iter().position(|other| *other == id) else { return };
+        if entry.unanswered.len() >= PIPELINE_MAX {
+            // From here on it is read again, and may be silent for as long as anybody.
+            entry.heard = self.now.instant;
+        }
         entry.unanswered.swap_remove(at);
-        self.effects.push_back(Effect::Send { client, line, answers: true });
+        self.effects.push_back(Effect::Send { client, line: line.into(), answers: true });
     }
 
     fn refuse(&mut self, client: ClientId, id: u64, error: impl Into<ErrorReply>) {

@@ -59,6 +59,12 @@ impl Node {
         self.gate.retain(|(client, _, _)| *client != id);
     }
 
+    pub(super) fn client_heard(&mut self, id: ClientId) {
+        if let Some(client) = self.clients.get_mut(id) {
+            client.heard = self.now.instant;
+        }
+    }
+
     pub(super) fn client_overlong(&mut self, id: ClientId) {
         self.break_off(id, &ErrorReply::new(ErrorCode::TooLarge));
     }
@@ -94,7 +100,7 @@ impl Node {
     fn break_off(&mut self, id: ClientId, error: &ErrorReply) {
         log::debug!("{id} broken off code={} text={:?}", error.code, error.text);
         let line = encode_error(None, error);
-        self.effects.push_back(Effect::Send { client: id, line, answers: false });
+        self.effects.push_back(Effect::Send { client: id, line: line.into(), answers: false });
         self.close(id);
     }
 
@@ -278,7 +284,7 @@ impl Node {
         let bye = holdfast_common::protocol::ByeEvent { reason, elsewhere: None };
         let event = holdfast_common::protocol::Ephemeral::Bye(bye);
         let line = holdfast_common::protocol::encode_event(&event, None);
-        self.effects.push_back(Effect::Send { client: id, line, answers: false });
+        self.effects.push_back(Effect::Send { client: id, line: line.into(), answers: false });
         self.close(id);
     }
 }

@@ -5,11 +5,12 @@
 //! changed password, a name taken): applying then says `Stale`, and the walk begins anew.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
-use holdfast_common::ids::Cursor;
+use holdfast_common::ids::{Cursor, UserId};
 use holdfast_common::protocol::{
-    ErrorCode, ErrorReply, Login, Register, Reply, Resume, ResumeOk, SignedInOk, check_device,
-    check_name, check_password, fold_name,
+    ErrorCode, ErrorReply, Login, Register, Reply, Resume, ResumeOk, SILENCE_S_MAX, SignedInOk,
+    check_device, check_name, check_password, fold_name,
 };
 use zeroize::Zeroizing;
 
@@ -24,6 +25,12 @@ use crate::chat::operation::{Actor, NewSession, Operation};
 use crate::chat::query::{Account, Answer, LiveSession, Query, Registration};
 use crate::entry::Index;
 use crate::work::{Entropy, HashJob};
+
+/// Connections of one account; beyond, a sign-in is refused, for whoever were closed instead would
+/// come back and close another.
+const CONNECTIONS_MAX: usize = 128;
+/// By then those whose clients are gone have been silent for too long.
+const CONNECTIONS_AFTER: Duration = Duration::from_secs(SILENCE_S_MAX);
 
 /// A sign-in under way.
 #[derive(Debug)]
@@ -275,6 +282,9 @@ impl Node {
 
     fn resumed(&mut self, client: ClientId, id: u64, session: LiveSession, from: Cursor) {
         let LiveSession { actor, name } = session;
+        if let Err(error) = self.connection_free(actor.user) {
+            return self.sign_in_refused(client, id, error);
+        }
         let reply = Reply::Resume(ResumeOk { user: name.clone(), cur: from });
         // What was applied since the tables were asked may concern it.
         let missed = Index(self.applied.index);
@@ -332,8 +342,10 @@ impl Node {
         if !dup {
             self.give_back_sign_in(client, &account.name);
         }
-        if let Err(wait) = self.sign_ins.take(&account.user, self.now.instant) {
-            return self.sign_in_refused(client, id, rate_limited("sign-ins", wait));
+        let sign_ins = self.sign_ins.take(&account.user, self.now.instant);
+        let allowed = sign_ins.map_err(|wait| rate_limited("sign-ins", wait));
+        if let Err(error) = allowed.and_then(|()| self.connection_free(account.user)) {
+            return self.sign_in_refused(client, id, error);
         }
         let (session, token) = new_session(entropy, &device);
         let then = Then::SignIn { session: session.id, token, dup, again };
@@ -342,10 +354,18 @@ impl Node {
         self.propose(operation, Waiting { client, id, then });
     }
 
+    /// Each connection of an account costs a line for each of its events.
+    fn connection_free(&self, user: UserId) -> Result<(), ErrorReply> {
+        match self.clients.of_user(user).len() < CONNECTIONS_MAX {
+            true => Ok(()),
+            false => Err(rate_limited("connections of this account", CONNECTIONS_AFTER)),
+        }
+    }
+
     /// The session is made: the connection is signed in with it.
     pub(super) fn session_made(&mut self, client: ClientId, id: u64, actor: Actor, ok: SignedInOk) {
         log::info!(target: "audit", "signed in user={} address={}", ok.user, self.origin(client));
-        let feed = Feed::Live { shown: Index(ok.cur.index) };
+        let feed = Feed::Live { shown: ok.cur };
         self.signed_in(client, SignedIn { actor, name: ok.user.clone(), feed });
         self.answer(client, id, Reply::Login(ok).encode(id));
         self.release_held(client);

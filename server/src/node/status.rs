@@ -1,9 +1,10 @@
 //! What the server says of itself: `status`, the `cluster` event, and the figures for `/metrics`.
 
+use std::sync::Arc;
+
 use holdfast_common::protocol::{Ephemeral, Role, ServerState, ServerStatus, Status, encode_event};
 
 use super::Node;
-use super::effect::Effect;
 use super::events::EPHEMERAL_BYTES_MAX;
 
 /// Counters since the start, and gauges of now.
@@ -107,12 +108,11 @@ impl Node {
             return false;
         }
         self.announced = Some(key);
-        let line = encode_event(&Ephemeral::Cluster(self.status()), None);
+        let line: Arc<[u8]> = encode_event(&Ephemeral::Cluster(self.status()), None).into();
         for id in self.clients.ids().collect::<Vec<_>>() {
             let Some(client) = self.clients.get(id) else { continue };
-            if client.signed_in().is_some() && client.backlog_bytes <= EPHEMERAL_BYTES_MAX {
-                let line = line.clone();
-                self.effects.push_back(Effect::Send { client: id, line, answers: false });
+            if client.signed_in().is_some() && client.event_bytes() <= EPHEMERAL_BYTES_MAX {
+                self.send_event(id, line.clone());
             }
         }
         true

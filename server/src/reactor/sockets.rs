@@ -12,6 +12,7 @@
 //! Does not: look into a line.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use holdfast_common::net::connection::{CloseReason, Connection, FlushState, ReadState, Transport};
@@ -59,6 +60,7 @@ struct Peer {
     unanswered: usize,
     transport_told: bool,
     outbox: Outbox,
+    /// Bytes of events that the node believes to wait.
     backlog_told: usize,
     outward: Outward,
 }
@@ -196,7 +198,14 @@ impl Sockets {
             }
             let end = match peer.outward {
                 Outward::Open if self.takes_no_more => continue,
-                Outward::Open => peer.read(id, inputs),
+                Outward::Open => {
+                    let (saw_edge, lines) = (peer.has_more, inputs.len());
+                    let end = peer.read(id, inputs);
+                    if saw_edge && inputs.len() == lines {
+                        inputs.push(Input::ClientHeard(id));
+                    }
+                    end
+                }
                 Outward::Closing | Outward::Closed => peer.drop_input(),
             };
             if !was_ready && peer.connection.transport() == Some(Transport::Tls) {
@@ -213,9 +222,13 @@ impl Sockets {
     }
 
     /// Queues a line.
-    pub(super) fn send(&mut self, id: ClientId, line: Vec<u8>, answers: bool) {
+    pub(super) fn send(&mut self, id: ClientId, line: Arc<[u8]>, answers: bool) {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         peer.outbox.push(line.len(), !answers);
+        if !answers {
+            // The node has counted it already, and must hear that it is gone.
+            peer.backlog_told += line.len();
+        }
         peer.connection.send(line);
         if answers {
             peer.unanswered -= 1;

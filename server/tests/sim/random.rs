@@ -98,7 +98,7 @@ impl Driver {
             97 => {
                 let bytes = [0, 1_000, 70_000, 300_000, 2 << 20][self.random.below(5)];
                 if let Some(id) = self.any_connection() {
-                    self.world.input(Input::ClientBacklog(id, bytes));
+                    self.world.backlog(id, bytes);
                 }
             }
             98 => match self.random.below(4) {
@@ -360,7 +360,7 @@ impl Driver {
     fn finish(&mut self) {
         self.world.mend_disk();
         for id in self.connections.keys() {
-            self.world.input(Input::ClientBacklog(*id, 0));
+            self.world.backlog(*id, 0);
         }
         self.settle();
         if self.stopping {

@@ -1,7 +1,8 @@
 //! Scripts: what clients and the world do, and between the lines what the server says to it.
 //!
 //! ```text
-//! open NAME [from IP] [tls] | open NAME admin | close NAME | overlong NAME | backlog NAME BYTES
+//! open NAME [from IP] [tls] | open NAME admin | close NAME | overlong NAME | heard NAME
+//! backlog NAME BYTES           so much waits for it from here on
 //! greeted NAME [from IP]        open, and hello; what is said is not shown
 //! registered NAME               the same, and an account with the password "word of NAME"
 //! logged_in NAME as USER        the same, into an account that is there
@@ -128,10 +129,11 @@ impl Player {
                 let id = self.connections.remove(*name).ok_or("no such connection")?.id;
                 self.world.input(Input::ClientClosed(id));
             }
+            ("heard", [name]) => self.world.input(Input::ClientHeard(self.id(name)?)),
             ("overlong", [name]) => self.world.input(Input::ClientOverlong(self.id(name)?)),
             ("backlog", [name, bytes]) => {
                 let bytes = bytes.parse().map_err(|_| "how many bytes?")?;
-                self.world.input(Input::ClientBacklog(self.id(name)?, bytes));
+                self.world.backlog(self.id(name)?, bytes);
             }
             ("greeted", [name, how @ ..]) => self.greeted(name, how)?,
             ("registered", [name, how @ ..]) => {

@@ -5,6 +5,7 @@
 //! follows from the seed. Does not: play the rim, so whoever drives it keeps to the bound of
 //! unanswered requests.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -124,6 +125,8 @@ pub(crate) struct World {
     next_client: u64,
     works: Vec<Work>,
     said: Vec<Said>,
+    /// Bytes of events that wait for clients that do not take them.
+    backlogs: BTreeMap<ClientId, usize>,
 }
 
 #[expect(clippy::disallowed_methods, reason = "an instant can only be had from the clock")]
@@ -162,6 +165,7 @@ impl World {
             next_client: 1,
             works: Vec::new(),
             said: Vec::new(),
+            backlogs: BTreeMap::new(),
         }
     }
 
@@ -256,30 +260,50 @@ impl World {
         self.server.as_mut().expect("the server lives").node.handle(input, now);
     }
 
+    /// The rim's part of a turn: takes what the node asks for, and reports what waits for clients.
     pub(crate) fn drain(&mut self) {
-        let node = &mut self.server.as_mut().expect("the server lives").node;
-        while let Some(effect) = node.next_effect() {
-            match effect {
-                Effect::Send { client, line, .. } => {
-                    let line = String::from_utf8(line).expect("lines are UTF-8");
-                    assert!(line.len() <= 65_536, "a line of {} bytes", line.len());
-                    let line = line.strip_suffix('\n').expect("a line ends with a newline");
-                    assert!(!line.contains('\n'), "one line at a time");
-                    self.said.push(Said::Line(client, line.to_owned()));
-                }
-                Effect::Close(client) => self.said.push(Said::Closed(client)),
-                Effect::Stopped => self.said.push(Said::Stopped),
-                Effect::Dial { .. }
-                | Effect::SendFrame { .. }
-                | Effect::CloseLink(_)
-                | Effect::Restart { .. } => unreachable!("this server is alone: {effect:?}"),
-                Effect::Run(job) => {
-                    let (thread, told) = thread_of(&job);
-                    self.said.extend(told.map(Said::Job));
-                    self.works.push(Work { thread, stage: Stage::Todo(job) });
+        loop {
+            let mut queued = BTreeSet::new();
+            let node = &mut self.server.as_mut().expect("the server lives").node;
+            while let Some(effect) = node.next_effect() {
+                match effect {
+                    Effect::Send { client, line, answers } => {
+                        let line = String::from_utf8(line.to_vec()).expect("lines are UTF-8");
+                        assert!(line.len() <= 65_536, "a line of {} bytes", line.len());
+                        let line = line.strip_suffix('\n').expect("a line ends with a newline");
+                        assert!(!line.contains('\n'), "one line at a time");
+                        self.said.push(Said::Line(client, line.to_owned()));
+                        if !answers {
+                            queued.insert(client);
+                        }
+                    }
+                    Effect::Close(client) => self.said.push(Said::Closed(client)),
+                    Effect::Stopped => self.said.push(Said::Stopped),
+                    Effect::Dial { .. }
+                    | Effect::SendFrame { .. }
+                    | Effect::CloseLink(_)
+                    | Effect::Restart { .. } => unreachable!("this server is alone: {effect:?}"),
+                    Effect::Run(job) => {
+                        let (thread, told) = thread_of(&job);
+                        self.said.extend(told.map(Said::Job));
+                        self.works.push(Work { thread, stage: Stage::Todo(job) });
+                    }
                 }
             }
+            if queued.is_empty() {
+                return;
+            }
+            for client in queued {
+                let bytes = self.backlogs.get(&client).copied().unwrap_or(0);
+                self.feed(Input::ClientBacklog(client, bytes));
+            }
         }
+    }
+
+    /// From here on so many bytes of events wait for a client; none without this.
+    pub(crate) fn backlog(&mut self, client: ClientId, bytes: usize) {
+        self.backlogs.insert(client, bytes);
+        self.input(Input::ClientBacklog(client, bytes));
     }
 
     pub(crate) fn take_said(&mut self) -> Vec<Said> {

@@ -80,9 +80,9 @@ fn a_line_that_came_before_the_connection_was_cut_is_a_request_like_any_other() 
     sockets.edge(ID);
     let inputs = turn(&mut sockets);
     assert_eq!((frames(&inputs), closed(&inputs)), (2, 0));
-    sockets.send(ID, b"{\"id\":1,\"ok\":{}}\n".to_vec(), true);
+    sockets.send(ID, b"{\"id\":1,\"ok\":{}}\n".to_vec().into(), true);
     assert_eq!(closed(&turn(&mut sockets)), 0, "one is still to be answered");
-    sockets.send(ID, b"{\"id\":2,\"ok\":{}}\n".to_vec(), true);
+    sockets.send(ID, b"{\"id\":2,\"ok\":{}}\n".to_vec().into(), true);
     assert_eq!(closed(&turn(&mut sockets)), 1);
     let mut rest = Vec::new();
     stream.read_to_end(&mut rest).unwrap();
@@ -132,7 +132,7 @@ fn only_so_many_closed_connections_linger_and_the_oldest_go_first() {
         .collect();
     turn(&mut sockets);
     for id in 0..3 {
-        sockets.send(ClientId(id), b"bye\n".to_vec(), false);
+        sockets.send(ClientId(id), b"bye\n".to_vec().into(), false);
         turn(&mut sockets);
         sockets.close(ClientId(id), now);
     }
@@ -148,4 +148,17 @@ fn only_so_many_closed_connections_linger_and_the_oldest_go_first() {
     sockets.close(ClientId(3), now);
     turn(&mut sockets);
     assert_eq!(sockets.peers.keys().map(|id| id.0).collect::<Vec<_>>(), [2, 3]);
+}
+
+#[test]
+fn the_node_hears_of_bytes_without_a_line_and_of_events_that_left_at_once() {
+    let mut sockets = Sockets::new(1);
+    let mut stream = open(&mut sockets, ID, None);
+    turn(&mut sockets);
+    stream.write_all(b"{\"id\":").unwrap();
+    sockets.edge(ID);
+    assert!(matches!(turn(&mut sockets)[..], [Input::ClientHeard(ID)]));
+    assert!(turn(&mut sockets).is_empty(), "nothing has come");
+    sockets.send(ID, Arc::from(*b"{}\n"), false);
+    assert!(matches!(turn(&mut sockets)[..], [Input::ClientBacklog(ID, 0)]));
 }
