@@ -15,6 +15,7 @@
     reason = "the rim: this is where the client's thread, clock and sockets are"
 )]
 
+mod names;
 mod storage;
 mod wire;
 
@@ -128,8 +129,14 @@ pub fn spawn(
             deadline: None,
         }));
     }
+    let found = waker.clone();
+    let wake = Arc::new(move || {
+        if let Err(error) = found.wake() {
+            log::error!("the client's thread cannot be woken: {error}");
+        }
+    });
     let driver = Driver {
-        wire: Wire::new(poll),
+        wire: Wire::new(poll, wake),
         touched: (0..engines.len()).collect(),
         engines,
         deadlines: BTreeSet::new(),
@@ -174,6 +181,8 @@ impl Driver {
         let mut events = Events::with_capacity(EVENTS_MAX);
         loop {
             let is_last = self.take_wishes();
+            self.wire.dial_found();
+            self.take_ends();
             self.timers();
             self.settle();
             self.wire.flush();

@@ -25,6 +25,10 @@ fn a_first_contact_without_a_terminal_needs_the_fingerprint_or_the_secret() {
     let shown = ada.does(&["fingerprint"]).stdout.trim().to_owned();
     let by_server = ada.does_plainly(&["--server", &address, "fingerprint", "--json"]).json();
     assert_eq!(by_server["fingerprint"], shown, "by the secret, and by the server");
+    let by_name = format!("localhost:{}", server.address.port());
+    let by_name = ada.does_plainly(&["--server", &by_name, "fingerprint", "--json"]).json();
+    assert_eq!(by_name["fingerprint"], shown, "a name is looked up");
+    ada.does_plainly(&["--server", "no.such.name.invalid:1", "status"]).ends(3, "no.such.name");
     let register = |fingerprint: Option<&str>| {
         let mut command = ada.command();
         command.args(["--server", &address, "--password-file", "-", "register", "ada"]);

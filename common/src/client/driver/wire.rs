@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::ToSocketAddrs;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use rustls::pki_types::ServerName;
 
+use super::names::Names;
 use crate::client::{CloseReason, ConnectionId, Identity, Input};
 use crate::net::connection::{self, Connection, ReadState, Socket, Transport};
 use crate::net::tls::{self, ChangedIdentity, Fingerprint, Trust};
@@ -37,6 +38,14 @@ pub enum Encryption {
 /// A connection by its engine and the engine's number for it.
 pub(super) type Name = (usize, ConnectionId);
 
+/// A connection that waits for its server's address.
+struct Dial {
+    name: Name,
+    address: String,
+    pinned: Option<Identity>,
+    encryption: Encryption,
+}
+
 struct Line {
     name: Name,
     connection: Connection,
@@ -54,12 +63,14 @@ pub(super) struct Wire {
     /// Those that may have bytes to write.
     dirty: BTreeSet<Token>,
     ends: Vec<(Name, CloseReason)>,
+    names: Names<Dial>,
     configs: BTreeMap<Option<[u8; 32]>, Arc<rustls::ClientConfig>>,
     ordinary: Option<Arc<rustls::ClientConfig>>,
 }
 
 impl Wire {
-    pub(super) fn new(poll: Poll) -> Wire {
+    /// `wake` ends a `wait` of this wire.
+    pub(super) fn new(poll: Poll, wake: Arc<dyn Fn() + Send + Sync>) -> Wire {
         Wire {
             poll,
             lines: BTreeMap::new(),
@@ -68,6 +79,7 @@ impl Wire {
             ready: BTreeSet::new(),
             dirty: BTreeSet::new(),
             ends: Vec::new(),
+            names: Names::new(wake),
             configs: BTreeMap::new(),
             ordinary: None,
         }
@@ -100,45 +112,56 @@ impl Wire {
         pinned: Option<Identity>,
         encryption: Encryption,
     ) {
-        match self.open(address, pinned, encryption) {
-            Ok(connection) => {
-                let token = Token(self.next);
-                self.next += 1;
-                let mut line = Line { name, connection, opened: false };
-                let interest = Interest::READABLE | Interest::WRITABLE;
-                match self.poll.registry().register(line.connection.source(), token, interest) {
-                    Ok(()) => {
-                        self.lines.insert(token, line);
-                        self.tokens.insert(name, token);
-                        self.edge(token);
-                    }
-                    Err(error) => self.ends.push((name, failed(&error))),
-                }
-            }
-            Err(error) => self.ends.push((name, failed(&error))),
+        let dial = Dial { name, address: address.to_owned(), pinned, encryption };
+        // Addresses are numbers as a rule. A name is looked up, which may take a while.
+        if let Ok(resolved) = address.parse() {
+            self.connect(&dial, resolved);
+        } else if let Err(error) = self.names.ask(address, dial) {
+            self.ends.push((name, failed(&error)));
         }
     }
 
-    fn open(
-        &mut self,
-        address: &str,
-        pinned: Option<Identity>,
-        encryption: Encryption,
-    ) -> io::Result<Connection> {
-        // Addresses are numbers as a rule. A name is looked up here, which may take a moment.
-        let resolved = address.to_socket_addrs()?.next();
-        let resolved = resolved.ok_or_else(|| io::Error::other("this name has no address"))?;
-        let tls = match encryption {
+    /// Connects to the servers whose names were found since this was asked last.
+    pub(super) fn dial_found(&mut self) {
+        while let Some((dials, found)) = self.names.take_found() {
+            for dial in dials {
+                match &found {
+                    Ok(resolved) => self.connect(&dial, *resolved),
+                    Err(error) => self.ends.push((dial.name, failed(error))),
+                }
+            }
+        }
+    }
+
+    fn connect(&mut self, dial: &Dial, resolved: SocketAddr) {
+        match self.open(dial, resolved) {
+            Ok((token, line)) => {
+                self.tokens.insert(line.name, token);
+                self.lines.insert(token, line);
+                self.edge(token);
+            }
+            Err(error) => self.ends.push((dial.name, failed(&error))),
+        }
+    }
+
+    fn open(&mut self, dial: &Dial, resolved: SocketAddr) -> io::Result<(Token, Line)> {
+        let tls = match dial.encryption {
             Encryption::Plain => None,
             Encryption::Tls => {
-                let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+                let host = dial.address.rsplit_once(':').map_or(&*dial.address, |(host, _)| host);
                 let host = host.trim_matches(['[', ']']).to_owned();
                 let host = ServerName::try_from(host).map_err(io::Error::other)?;
-                Some((self.config(pinned)?, host))
+                Some((self.config(dial.pinned)?, host))
             }
         };
         let socket = Socket::Tcp(TcpStream::connect(resolved)?);
-        Connection::dial(socket, tls, LINE_BYTES_MAX).map_err(io::Error::other)
+        let connection = Connection::dial(socket, tls, LINE_BYTES_MAX).map_err(io::Error::other)?;
+        let mut line = Line { name: dial.name, connection, opened: false };
+        let token = Token(self.next);
+        self.next += 1;
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        self.poll.registry().register(line.connection.source(), token, interest)?;
+        Ok((token, line))
     }
 
     /// The configuration that accepts what was pinned; made once, for all connections.
@@ -175,6 +198,7 @@ impl Wire {
     /// Closes a connection after what was sent on it is written as far as it goes at once.
     pub(super) fn close(&mut self, name: Name) {
         self.ends.retain(|(other, _)| *other != name);
+        self.names.forget(|dial| dial.name == name);
         let Some(token) = self.tokens.remove(&name) else { return };
         if let Some(mut line) = self.lines.remove(&token) {
             say_all(&mut line.connection);
@@ -182,6 +206,7 @@ impl Wire {
     }
 
     pub(super) fn close_all(&mut self, engine: usize) {
+        self.names.forget(|dial| dial.name.0 == engine);
         let all = (engine, ConnectionId(0))..=(engine, ConnectionId(u64::MAX));
         let names: Vec<Name> = self.tokens.range(all).map(|(name, _)| *name).collect();
         names.into_iter().for_each(|name| self.close(name));
