@@ -95,7 +95,10 @@ pub enum TablesJob {
     /// Apply committed entries: [`Done::Applied`].
     Apply(Vec<Entry>),
     /// Make everything applied durable: [`Done::Persisted`].
-    Persist,
+    Persist {
+        /// How long this server ran since the last day mark, milliseconds: kept with the rows.
+        ran_ms: u64,
+    },
 }
 
 /// What a reader thread does: answers a question, with [`Done::Answered`].

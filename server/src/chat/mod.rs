@@ -13,7 +13,7 @@ use std::ops::ControlFlow;
 
 use ring::digest::{Context, SHA256};
 
-use crate::tables::{Fault, Order, Read};
+use crate::tables::{Fault, Order, Read, Rows};
 
 /// How many rows there are, and SHA-256 over all of them: equal on every server at the same index.
 /// Of the row that says where they stand only the chain counts: the rest of it is no state.
@@ -37,6 +37,15 @@ pub fn hash_all(rows: &dyn Read) -> Result<(u64, [u8; 32]), Fault> {
     let mut hash = [0; 32];
     hash.copy_from_slice(context.finish().as_ref());
     Ok((count, hash))
+}
+
+/// Writes down beside the rows how long this server ran since the last day mark.
+///
+/// # Errors
+/// [`Fault`] when the rows cannot be read or written.
+pub fn note_running(rows: &mut dyn Rows, ran_ms: u64) -> Result<(), Fault> {
+    let meta = Meta { ran_ms, ..meta(&*rows)? };
+    rows.commit(vec![(schema::META.to_vec(), Some(schema::encode(&meta)))])
 }
 
 pub use apply::apply;

@@ -304,6 +304,8 @@ pub enum Notice {
     },
     /// The primary proposes this next: work that one entry may not do all at once.
     FollowUp(Operation),
+    /// A day mark was applied: the next one is due after 24 hours of running time.
+    DayMarked,
     /// Texts were deleted: journal and tables must be rid of them within 24 hours.
     Erasable,
 }

@@ -113,8 +113,8 @@ pub enum Answer {
         /// Whether there are more between `upto` and the view's applied index.
         more: bool,
     },
-    /// Operations to propose.
-    FollowUps(Vec<Operation>),
+    /// Operations to propose, and for how many milliseconds servers ran since the last day mark.
+    FollowUps(Vec<Operation>, u64),
 }
 
 /// An account, for verifying its password.

@@ -54,6 +54,9 @@ pub struct Meta {
     pub marks: u64,
     /// Events below this index are gone, or going.
     pub floor: Index,
+    /// How long a server ran since the last day mark was applied, milliseconds, when the rows were
+    /// last made durable. This server's own: no state, and in no hash.
+    pub ran_ms: u64,
 }
 
 impl Meta {
@@ -67,6 +70,7 @@ impl Meta {
         next_conversation: 1,
         marks: 0,
         floor: Index(0),
+        ran_ms: 0,
     };
 }
 

@@ -47,6 +47,7 @@ impl Node {
                 self.propose_own(operation);
             }
             Notice::FollowUp(_) => {}
+            Notice::DayMarked => self.upkeep.day_marked(self.now.instant),
             Notice::Erasable => self.upkeep.erasable(self.now.instant),
         }
     }

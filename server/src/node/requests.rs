@@ -269,7 +269,8 @@ impl Node {
                 self.backlog_answered(client, session, answer);
             }
             (Task::Admin(task), answer) => self.admin_answered(task, answer),
-            (Task::FollowUps, Answer::FollowUps(operations)) => {
+            (Task::FollowUps, Answer::FollowUps(operations, ran_ms)) => {
+                self.upkeep.has_run(Duration::from_millis(ran_ms));
                 for operation in operations {
                     self.propose_own(operation);
                 }

@@ -22,16 +22,19 @@ const ERASE_AFTER: Duration = Duration::from_secs(12 * 60 * 60);
 /// A former life may have deleted texts and not erased them yet. It is done so soon that only a
 /// server that is started every hour of a day could be late.
 const ERASE_AFTER_START: Duration = Duration::from_secs(60 * 60);
-/// A stopping server waits this long for what is under way, so that it ends within five seconds.
-const STOP_WITHIN: Duration = Duration::from_secs(4);
+/// A stopping server waits this long for what is under way.
+const DRAIN_WITHIN: Duration = Duration::from_secs(3);
+/// By then it ends, so that it does within five seconds, with the last lines to clients. Tables that
+/// are not durable yet are none that are lost: the journal holds everything.
+const STOP_WITHIN: Duration = Duration::from_millis(4_300);
 
 /// How far stopping has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stopping {
     /// Requests under way are still answered; the rim takes no more.
-    Draining { until: Instant },
+    Draining { until: Instant, end: Instant },
     /// Clients are sent away; the tables are being made durable.
-    Persisting,
+    Persisting { end: Instant },
     /// All is done.
     Done,
 }
@@ -67,6 +70,15 @@ impl Upkeep {
         self.dirty_entries += entries;
     }
 
+    pub(super) fn day_marked(&mut self, now: Instant) {
+        self.day_mark_at = now + DAY;
+    }
+
+    /// So much of the day had run in former lives, after its last mark.
+    pub(super) fn has_run(&mut self, ran: Duration) {
+        self.day_mark_at = self.day_mark_at.checked_sub(ran.min(DAY)).unwrap_or(self.day_mark_at);
+    }
+
     pub(super) fn erasable(&mut self, now: Instant) {
         // Never later than what is planned: that would put off what was deleted before.
         self.erase_at.get_or_insert(now + ERASE_AFTER);
@@ -86,8 +98,9 @@ impl Upkeep {
 
     pub(super) fn deadline(&self) -> Option<Instant> {
         let stop_at = match self.stopping {
-            Some(Stopping::Draining { until }) => Some(until),
-            Some(Stopping::Persisting | Stopping::Done) | None => None,
+            Some(Stopping::Draining { until, .. }) => Some(until),
+            Some(Stopping::Persisting { end }) => Some(end),
+            Some(Stopping::Done) | None => None,
         };
         [self.persist_at(), Some(self.day_mark_at), self.erase_at, stop_at]
             .into_iter()
@@ -112,6 +125,12 @@ impl Node {
             self.upkeep.day_mark_at = now + DAY;
             self.propose_own(Operation::DayMark);
         }
+        if let Some(Stopping::Persisting { end }) = self.upkeep.stopping
+            && end <= now
+        {
+            log::warn!("stopping before the tables are durable: the next start reads the journal");
+            self.stopped();
+        }
         if self.upkeep.erase_at.is_some_and(|at| at <= now) {
             self.upkeep.erase_at = None;
             self.run(Job::Maintenance(MaintenanceJob::Compact));
@@ -122,21 +141,27 @@ impl Node {
         self.upkeep.persisting = true;
         self.upkeep.dirty_since = None;
         self.upkeep.dirty_entries = 0;
-        self.run(Job::Tables(TablesJob::Persist));
+        let to_go = self.upkeep.day_mark_at.saturating_duration_since(self.now.instant);
+        let ran_ms = DAY.saturating_sub(to_go).as_millis().try_into().unwrap_or(u64::MAX);
+        self.run(Job::Tables(TablesJob::Persist { ran_ms }));
     }
 
     pub(super) fn persisted(&mut self, index: Index) {
         self.upkeep.persisting = false;
         let erase = self.upkeep.erasing.take_if(|last| *last <= index).is_some();
         self.run(Job::Journal(JournalJob::Release { below: index.next(), erase }));
-        if self.upkeep.stopping == Some(Stopping::Persisting) {
+        if matches!(self.upkeep.stopping, Some(Stopping::Persisting { .. })) {
             if self.upkeep.dirty_since.is_some() {
                 // That was one that had begun before the last entries were applied.
                 return self.persist();
             }
-            self.upkeep.stopping = Some(Stopping::Done);
-            self.effects.push_back(Effect::Stopped);
+            self.stopped();
         }
+    }
+
+    fn stopped(&mut self) {
+        self.upkeep.stopping = Some(Stopping::Done);
+        self.effects.push_back(Effect::Stopped);
     }
 
     /// The tables are rid of what was deleted; the journal follows once they are durable. What it
@@ -150,14 +175,14 @@ impl Node {
     pub(super) fn stop(&mut self) {
         if self.upkeep.stopping.is_none() {
             log::info!("stopping connections={}", self.clients.len());
-            let until = self.now.instant + STOP_WITHIN;
-            self.upkeep.stopping = Some(Stopping::Draining { until });
+            let (until, end) = (self.now.instant + DRAIN_WITHIN, self.now.instant + STOP_WITHIN);
+            self.upkeep.stopping = Some(Stopping::Draining { until, end });
         }
     }
 
     /// Goes on stopping when what is under way has been answered; says whether it did.
     pub(super) fn finish_stop(&mut self) -> bool {
-        let Some(Stopping::Draining { until }) = self.upkeep.stopping else { return false };
+        let Some(Stopping::Draining { until, end }) = self.upkeep.stopping else { return false };
         let idle = self.clients.all_answered()
             && self.pipeline.is_empty()
             && self.to_apply.is_empty()
@@ -166,7 +191,7 @@ impl Node {
         if !idle && self.now.instant < until {
             return false;
         }
-        self.upkeep.stopping = Some(Stopping::Persisting);
+        self.upkeep.stopping = Some(Stopping::Persisting { end });
         for client in self.clients.ids().collect::<Vec<_>>() {
             self.say_bye(client, ByeReason::Stopping);
         }

@@ -33,7 +33,7 @@ fn live_once(folder: &Path) -> Incarnation {
             | crate::replication::Effect::Left => panic!("a server alone asks for nothing else"),
         }
     }
-    tables.run(TablesJob::Persist).unwrap();
+    tables.run(TablesJob::Persist { ran_ms: 0 }).unwrap();
     incarnation
 }
 

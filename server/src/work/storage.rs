@@ -120,7 +120,8 @@ impl TablesWorker {
     pub fn run(&mut self, job: TablesJob) -> Result<Done, Fault> {
         match job {
             TablesJob::Apply(entries) => Ok(Done::Applied(chat::apply(&mut *self.rows, &entries)?)),
-            TablesJob::Persist => {
+            TablesJob::Persist { ran_ms } => {
+                chat::note_running(&mut *self.rows, ran_ms)?;
                 let applied = chat::meta(&*self.rows)?.applied;
                 self.rows.persist()?;
                 Ok(Done::Persisted(applied))

@@ -397,8 +397,9 @@ fn duration_of(text: &str) -> Result<Duration, String> {
     match &text[digits.len()..] {
         "ms" => Ok(Duration::from_millis(number)),
         "s" => Ok(Duration::from_secs(number)),
+        "m" => Ok(Duration::from_secs(60 * number)),
         "h" => Ok(Duration::from_secs(3600 * number)),
-        _ => Err("ms, s or h?".to_owned()),
+        _ => Err("ms, s, m or h?".to_owned()),
     }
 }
 

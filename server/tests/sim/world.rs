@@ -385,7 +385,9 @@ fn thread_of(job: &Job) -> (Thread, Option<String>) {
             (Thread::Journal, Some(format!("release the journal below {below}{erasing}")))
         }
         Job::Tables(TablesJob::Apply(_)) => (Thread::Tables, None),
-        Job::Tables(TablesJob::Persist) => (Thread::Tables, Some("persist the tables".to_owned())),
+        Job::Tables(TablesJob::Persist { .. }) => {
+            (Thread::Tables, Some("persist the tables".to_owned()))
+        }
         Job::Journal(JournalJob::Roll) => (Thread::Journal, Some("begin a new segment".to_owned())),
         Job::Reader(_) => (Thread::Reader, None),
         Job::Maintenance(MaintenanceJob::Compact) => {

@@ -176,6 +176,8 @@ impl Step<'_, '_> {
 
     pub(super) fn day_mark(&mut self) -> Ruled<Success> {
         self.batch.meta.marks += 1;
+        self.batch.meta.ran_ms = 0;
+        self.notices.push(Notice::DayMarked);
         let mark = self.batch.meta.marks;
         self.batch.put(mark_key(mark), &self.entry.index);
         let Some(oldest) = mark.checked_sub(MARKS_KEPT).filter(|oldest| *oldest > 0) else {

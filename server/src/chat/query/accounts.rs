@@ -48,7 +48,7 @@ pub fn answer(rows: &dyn Read, query: &Query) -> Result<(Answer, Cursor), Fault>
         Query::Backlog { user, after, bytes_max } => {
             super::backlog::backlog(rows, &meta, *user, *after, *bytes_max)?
         }
-        Query::FollowUps => Answer::FollowUps(follow_ups(rows)?),
+        Query::FollowUps => Answer::FollowUps(follow_ups(rows)?, meta.ran_ms),
     };
     Ok((answer, at))
 }

@@ -356,7 +356,7 @@ fn who_has_deleted_a_message_is_not_shown_it_again_by_an_edit() {
     world.apply(hide(bob, 80));
     let told = world.apply(edit(81)).notices.into_iter().filter_map(|notice| match notice {
         Notice::Event { user, .. } => Some(user),
-        Notice::Ended { .. } | Notice::FollowUp(_) | Notice::Erasable => None,
+        Notice::Ended { .. } | Notice::FollowUp(_) | Notice::DayMarked | Notice::Erasable => None,
     });
     assert_eq!(told.collect::<Vec<_>>(), [anna.user]);
     world.apply(hide(anna, 82));
@@ -393,12 +393,12 @@ fn what_a_crash_left_half_done_is_known() {
     for _ in 0..31 {
         world.apply(Operation::DayMark);
     }
-    let Answer::FollowUps(found) = world.ask(&Query::FollowUps) else { panic!() };
+    let Answer::FollowUps(found, _) = world.ask(&Query::FollowUps) else { panic!() };
     assert_eq!(found, [Operation::Erase { user: anna.user }, Operation::Prune]);
     for operation in found {
         world.settle(operation);
     }
-    assert!(matches!(world.ask(&Query::FollowUps), Answer::FollowUps(left) if left.is_empty()));
+    assert!(matches!(world.ask(&Query::FollowUps), Answer::FollowUps(left, _) if left.is_empty()));
 }
 
 #[test]

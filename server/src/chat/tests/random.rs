@@ -215,7 +215,7 @@ pub(super) fn all(rows: &dyn crate::tables::Read) -> Vec<(Vec<u8>, Vec<u8>)> {
 fn told(applied: &Applied) -> Vec<(UserId, Durable)> {
     let event = |notice: &Notice| match notice {
         Notice::Event { user, event } => Some((*user, event.clone())),
-        Notice::Ended { .. } | Notice::FollowUp(_) | Notice::Erasable => None,
+        Notice::Ended { .. } | Notice::FollowUp(_) | Notice::DayMarked | Notice::Erasable => None,
     };
     let mut told: Vec<_> = applied.notices.iter().filter_map(event).collect();
     told.sort_by_key(|(user, _)| *user);

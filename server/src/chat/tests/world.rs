@@ -80,7 +80,7 @@ impl<R: Rows> World<R> {
 pub(super) fn follow_ups(applied: &Applied) -> Vec<Operation> {
     let follow_up = |notice: &Notice| match notice {
         Notice::FollowUp(operation) => Some(operation.clone()),
-        Notice::Event { .. } | Notice::Ended { .. } | Notice::Erasable => None,
+        Notice::Event { .. } | Notice::Ended { .. } | Notice::DayMarked | Notice::Erasable => None,
     };
     applied.notices.iter().filter_map(follow_up).collect()
 }
