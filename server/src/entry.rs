@@ -116,6 +116,17 @@ pub struct Entry {
     pub payload: Payload,
 }
 
+impl Entry {
+    /// What it counts against bounds of memory and of messages: its operation, and something for
+    /// what stands around it.
+    pub fn bytes(&self) -> usize {
+        match &self.payload {
+            Payload::Operation(bytes) => bytes.len() + 64,
+            Payload::View(_) | Payload::Nothing => 64,
+        }
+    }
+}
+
 /// What a server must remember over a crash beside its log; it stands in every frame of the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct HardState {

@@ -35,9 +35,6 @@ use crate::work::{self, RecoverError};
 pub use restore::restore;
 pub use secret::secret;
 
-/// Entries are read from the journal in pieces of about this many bytes at a start.
-const READ_BYTES: usize = 4 << 20;
-
 /// Why a data folder cannot be used. Each says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -218,7 +215,7 @@ pub fn check(folder: &Path) -> Result<Checked, StoreError> {
     let mut from = journal.first();
     while from <= journal.last().0 {
         let last = journal.last().0;
-        let read = journal.read(from, last, READ_BYTES)?;
+        let read = journal.read(from, last, work::READ_BYTES)?;
         from = read.last().map_or(last, |entry| entry.index).next();
     }
     chat::check(&rows).map_err(|error| StoreError::Damaged {

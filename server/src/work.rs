@@ -21,7 +21,7 @@ mod recovery;
 mod storage;
 
 pub use hashing::{Hasher, Randomness};
-pub use recovery::{RecoverError, recover};
+pub use recovery::{READ_BYTES, RecoverError, recover};
 pub use storage::{JournalWorker, MaintenanceWorker, ReaderWorker, TablesWorker};
 
 /// A store that cannot be written or read: the process ends, a restart is the repair.

@@ -333,11 +333,17 @@ pub fn send_digest(to: &holdfast_common::protocol::Target, text: &str) -> [u8; 1
         // A name never has a slash.
         Target::Conversation(conv) => format!("/{conv}"),
     };
-    let mut digest = ring::digest::Context::new(&ring::digest::SHA256);
-    digest.update(to.as_bytes());
-    digest.update(&[0]);
-    digest.update(text.as_bytes());
+    digest(&[b"send", to.as_bytes(), text.as_bytes()])
+}
+
+/// Of a request's content, to recognise a repeat by.
+pub(super) fn digest(parts: &[&[u8]]) -> [u8; 16] {
+    let mut context = ring::digest::Context::new(&ring::digest::SHA256);
+    for part in parts {
+        context.update(&(part.len() as u64).to_le_bytes());
+        context.update(part);
+    }
     let mut short = [0; 16];
-    short.copy_from_slice(&digest.finish().as_ref()[..16]);
+    short.copy_from_slice(&context.finish().as_ref()[..16]);
     short
 }

@@ -431,7 +431,7 @@ impl<D: Disk> Journal<D> {
                 if entry.index != wanted || entry.index > end {
                     continue;
                 }
-                bytes += entry_bytes(&entry);
+                bytes += entry.bytes();
                 if !found.is_empty() && bytes > bytes_max {
                     return Ok(found);
                 }
@@ -466,13 +466,6 @@ impl<D: Disk> Journal<D> {
             rest = rest.get(taken..).unwrap_or_default();
         }
         Ok(entries)
-    }
-}
-
-fn entry_bytes(entry: &Entry) -> usize {
-    match &entry.payload {
-        crate::entry::Payload::Operation(bytes) => bytes.len(),
-        crate::entry::Payload::Nothing | crate::entry::Payload::View(_) => 64,
     }
 }
 

@@ -170,7 +170,7 @@ impl Log {
         let wanted = self.behind(after).take_while(|entry| entry.index <= upto);
         let fits = |entry: &&Entry| {
             let is_first = bytes == 0;
-            bytes += entry_bytes(entry);
+            bytes += entry.bytes();
             is_first || bytes <= bytes_max
         };
         wanted.take(APPEND_ENTRIES_MAX).take_while(fits).cloned().collect()
@@ -229,7 +229,7 @@ impl Log {
         if let Payload::View(view) = &entry.payload {
             self.views.push(Placed { index: entry.index, view: view.clone() });
         }
-        self.uncommitted_bytes += entry_bytes(&entry);
+        self.uncommitted_bytes += entry.bytes();
         self.entries.push_back(entry);
     }
 
@@ -264,7 +264,7 @@ impl Log {
         assert!(index >= self.commit(), "what is committed is never cut");
         while self.entries.back().is_some_and(|entry| entry.index > index) {
             let entry = self.entries.pop_back().expect("there is a back");
-            self.uncommitted_bytes -= entry_bytes(&entry);
+            self.uncommitted_bytes -= entry.bytes();
         }
         self.views.retain(|placed| placed.index <= index);
         if self.appended > index {
@@ -285,7 +285,7 @@ impl Log {
             return;
         }
         let bytes: usize =
-            self.behind(from).take_while(|entry| entry.index <= index).map(entry_bytes).sum();
+            self.behind(from).take_while(|entry| entry.index <= index).map(Entry::bytes).sum();
         self.uncommitted_bytes -= bytes;
         self.hard_state.commit = index;
         self.is_urgent |= self.views.iter().any(|v| v.index > from && v.index <= index);
@@ -426,13 +426,5 @@ impl Log {
             in_flight.last = place.index;
         }
         self.is_urgent = true;
-    }
-}
-
-/// What an entry counts against the bounds.
-pub(super) fn entry_bytes(entry: &Entry) -> usize {
-    match &entry.payload {
-        Payload::Operation(bytes) => bytes.len() + 64,
-        Payload::View(_) | Payload::Nothing => 64,
     }
 }

@@ -43,6 +43,9 @@ pub enum Order {
 /// Sees a row of a range; says whether to go on.
 pub type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
 
+/// The same, and may fail.
+pub type TryVisit<'a> = dyn FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>, Fault> + 'a;
+
 /// Rows as they were at one moment.
 pub trait Read {
     /// The value under `key`.
@@ -62,6 +65,28 @@ pub trait Read {
         order: Order,
         visit: &mut Visit<'_>,
     ) -> Result<(), Fault>;
+
+    /// The same, with a visitor that may find something wrong with a row.
+    ///
+    /// # Errors
+    /// [`Fault`], of the disk or the visitor's.
+    fn try_range(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        order: Order,
+        visit: &mut TryVisit<'_>,
+    ) -> Result<(), Fault> {
+        let mut found = Ok(());
+        self.range(from, to, order, &mut |key, value| match visit(key, value) {
+            Ok(flow) => flow,
+            Err(fault) => {
+                found = Err(fault);
+                ControlFlow::Break(())
+            }
+        })?;
+        found
+    }
 }
 
 /// One change: the key, and its new value or `None` to remove the row.

@@ -6,7 +6,7 @@ use crate::journal::{self, Disk, Journal};
 use crate::replication::Recovered;
 
 /// Entries are read from the journal in pieces of about this many bytes.
-const READ_BYTES: usize = 4 << 20;
+pub const READ_BYTES: usize = 4 << 20;
 
 /// Why a journal and tables cannot be gone on from.
 #[derive(Debug, thiserror::Error)]

@@ -6,7 +6,7 @@ use holdfast_common::protocol::{
 };
 
 use super::{Refusal, Ruled, Step, refuse, ruled};
-use crate::chat::operation::{Actor, Notice, Recipient, Success};
+use crate::chat::operation::{Actor, Notice, Recipient, Success, digest};
 use crate::chat::schema::{
     ConversationRow, EventKind, Marks, MessageRow, TxnAnswer, UserRow, conversation_key,
     hidden_key, member_key, message_key, pair_key, user_key,
@@ -269,16 +269,4 @@ impl Step<'_, '_> {
 /// What is left of a deleted message: its number, its author and its time.
 pub(super) fn tombstone(message: MessageRow) -> MessageRow {
     MessageRow { text: String::new(), edited_ms: None, deleted: true, ..message }
-}
-
-/// Of a request's content, to recognise a repeat by.
-fn digest(parts: &[&[u8]]) -> [u8; 16] {
-    let mut context = ring::digest::Context::new(&ring::digest::SHA256);
-    for part in parts {
-        context.update(&(part.len() as u64).to_le_bytes());
-        context.update(part);
-    }
-    let mut short = [0; 16];
-    short.copy_from_slice(&context.finish().as_ref()[..16]);
-    short
 }

@@ -121,19 +121,12 @@ fn recipient(
 fn sessions(rows: &dyn Read, user: UserId) -> Result<Vec<(SessionId, SessionRow)>, Fault> {
     let prefix = sessions_of(user);
     let mut found: Vec<(SessionId, SessionRow)> = Vec::new();
-    let mut fault = None;
-    rows.range(&prefix, &end_of(&prefix), Order::Ascending, &mut |key, value| {
+    rows.try_range(&prefix, &end_of(&prefix), Order::Ascending, &mut |key, value| {
         let mut id = [0; 16];
         id.copy_from_slice(&key[prefix.len()..]);
-        match decode(value) {
-            Ok(row) => found.push((SessionId(id), row)),
-            Err(error) => fault = Some(error),
-        }
-        if fault.is_none() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        found.push((SessionId(id), decode(value)?));
+        Ok(ControlFlow::Continue(()))
     })?;
-    if let Some(fault) = fault {
-        return Err(fault);
-    }
     found.sort_by_key(|(_, row)| row.index);
     Ok(found)
 }

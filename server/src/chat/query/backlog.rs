@@ -72,16 +72,14 @@ pub(super) fn backlog(
 /// The generation that an index belongs to; 0 before the first entry.
 fn generation_of(rows: &dyn Read, index: Index) -> Result<u64, Fault> {
     let mut generation = 0;
-    let mut fault = None;
-    rows.range(b"g", b"h", Order::Descending, &mut |key, value| {
-        match decode::<Index>(value) {
-            Ok(first) if first > index => return ControlFlow::Continue(()),
-            Ok(_) => generation = number_at(key, 1),
-            Err(error) => fault = Some(error),
+    rows.try_range(b"g", b"h", Order::Descending, &mut |key, value| {
+        if decode::<Index>(value)? > index {
+            return Ok(ControlFlow::Continue(()));
         }
-        ControlFlow::Break(())
+        generation = number_at(key, 1);
+        Ok(ControlFlow::Break(()))
     })?;
-    fault.map_or(Ok(generation), Err)
+    Ok(generation)
 }
 
 /// The event as it is told now; nothing when what it is about is gone (marks go with their

@@ -63,18 +63,14 @@ impl<'a> Reader<'a> {
     ) -> Result<Vec<(Seq, MessageRow)>, Fault> {
         let (start, end) = (message_key(self.conv, from), message_key(self.conv, to));
         let mut found = Vec::new();
-        let mut fault = None;
-        self.rows.range(&start, &end, order, &mut |key, value| {
-            match decode(value) {
-                Ok(message) => found.push((Seq(number_at(key, 9)), message)),
-                Err(error) => fault = Some(error),
-            }
-            match found.len() < count && fault.is_none() {
+        self.rows.try_range(&start, &end, order, &mut |key, value| {
+            found.push((Seq(number_at(key, 9)), decode(value)?));
+            Ok(match found.len() < count {
                 true => ControlFlow::Continue(()),
                 false => ControlFlow::Break(()),
-            }
+            })
         })?;
-        fault.map_or(Ok(found), Err)
+        Ok(found)
     }
 
     /// The numbers with `from <= seq < to` that this member has deleted for itself.
@@ -113,18 +109,16 @@ impl<'a> Reader<'a> {
         let (from, to) = (Seq(read.0 + 1), Seq(self.row.last_seq.0 + 1));
         let hidden = self.hidden(from, to)?;
         let mut unread = 0;
-        let mut fault = None;
         let (start, end) = (message_key(self.conv, from), message_key(self.conv, to));
-        self.rows.range(&start, &end, Order::Ascending, &mut |key, value| {
-            match decode::<MessageHead>(value) {
-                Ok(message) if message.from == self.user || message.deleted => {}
-                Ok(_) if hidden.contains(&Seq(number_at(key, 9))) => {}
-                Ok(_) => unread += 1,
-                Err(error) => fault = Some(error),
+        self.rows.try_range(&start, &end, Order::Ascending, &mut |key, value| {
+            let message: MessageHead = decode(value)?;
+            let is_hidden = message.deleted || hidden.contains(&Seq(number_at(key, 9)));
+            if message.from != self.user && !is_hidden {
+                unread += 1;
             }
-            if fault.is_none() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            Ok(ControlFlow::Continue(()))
         })?;
-        fault.map_or(Ok(unread), Err)
+        Ok(unread)
     }
 
     /// How many messages counting the unread ones would read.
