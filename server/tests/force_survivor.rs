@@ -29,7 +29,7 @@ fn settings(folder: &Path) -> Vec<SocketAddr> {
         ));
         clients.push(SocketAddr::from(([127, 0, 0, 1], client)));
     }
-    fs::write(folder.join("env"), text).unwrap();
+    fs::write(folder.join("env"), text).expect("a writable folder");
     clients
 }
 
@@ -71,9 +71,11 @@ fn copies(address: SocketAddr) -> u64 {
 fn forced(folder: &Path, typed: &str) -> Output {
     let mut command = command(folder, 1);
     command.arg("--force-survivor").stdin(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    child.stdin.take().unwrap().write_all(typed.as_bytes()).unwrap();
-    child.wait_with_output().unwrap()
+    let mut child = command.spawn().expect("the server's binary is built");
+    let mut stdin = child.stdin.take().expect("it is piped");
+    stdin.write_all(typed.as_bytes()).expect("it asks");
+    drop(stdin);
+    child.wait_with_output().expect("our own child can be awaited")
 }
 
 #[test]

@@ -162,11 +162,12 @@ impl Node {
             return self.backlog_page(client, lines, upto, more);
         }
         let Answer::Refused(error) = answer else { unreachable!("this is no page of events") };
-        let reason = match error.code {
+        let reason = if error.code == ErrorCode::Unauthorized {
             // The notice of it is on its way, behind the page that was asked for.
-            ErrorCode::Unauthorized => ByeReason::Deleted,
+            ByeReason::Deleted
+        } else {
             // Events were pruned while the client drained, for days: it must begin anew.
-            _ => ByeReason::Slow,
+            ByeReason::Slow
         };
         self.say_bye(client, reason);
     }

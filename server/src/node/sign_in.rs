@@ -158,7 +158,10 @@ impl Node {
         let name = match &step {
             Step::RegisterHash(register) | Step::RegisterVerify(register, _) => &register.user,
             Step::LoginVerify(login, _) => &login.user,
-            step => unreachable!("{step:?} needs no hash"),
+            Step::RegisterLookup(_)
+            | Step::LoginLookup(_)
+            | Step::ResumeLookup(_)
+            | Step::ResumeBacklog(..) => unreachable!("{step:?} needs no hash"),
         };
         let name = fold_name(name);
         let ticket = self.ticket(Task::SignIn(SignInTask { client, id, step }));
