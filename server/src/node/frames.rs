@@ -73,6 +73,14 @@ impl Frame {
         postcard::to_stdvec(self).expect("writing to memory cannot fail")
     }
 
+    /// Whether a correct server could say this; else what is wrong with it.
+    pub(super) fn check(&self) -> Result<(), &'static str> {
+        match self {
+            Frame::Replication(message) => message.check(),
+            _ => Ok(()),
+        }
+    }
+
     pub(super) fn decode(bytes: &[u8]) -> Result<Frame, postcard::Error> {
         postcard::from_bytes(bytes)
     }

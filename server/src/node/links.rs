@@ -71,7 +71,7 @@ impl Links {
     }
 
     /// The link on which this server speaks to that very incarnation.
-    fn to(&self, to: Incarnation) -> Option<LinkId> {
+    pub(super) fn to(&self, to: Incarnation) -> Option<LinkId> {
         let (link, peer) = self.peers.get(&to.server)?.open?;
         (peer == to).then_some(link)
     }
@@ -176,6 +176,9 @@ impl Node {
             Err(error) => return self.end_link(link, &format!("a frame cannot be read: {error}")),
         };
         match (link, frame) {
+            (_, Frame::Hello(greeting)) if !greeting.hello.is_sound() => {
+                self.end_link(link, "its greeting cannot be a server's");
+            }
             (LinkId::Own(_), Frame::Hello(greeting)) => self.greeted_back(link, &greeting),
             (LinkId::Own(_), Frame::Refused(why)) => {
                 log::warn!("a server refuses this one's link: {why}");
@@ -183,9 +186,11 @@ impl Node {
             }
             (LinkId::Theirs(_), Frame::Hello(greeting)) => self.greeted(link, greeting),
             (LinkId::Theirs(_), frame) => {
-                match self.links.inward.get(&link).and_then(|inward| inward.peer) {
-                    Some(from) => self.frame_from(from, frame),
-                    None => self.end_link(link, "it speaks before its greeting"),
+                let from = self.links.inward.get(&link).and_then(|inward| inward.peer);
+                match (from, frame.check()) {
+                    (Some(_), Err(why)) => self.end_link(link, why),
+                    (Some(from), Ok(())) => self.frame_from(from, frame),
+                    (None, _) => self.end_link(link, "it speaks before its greeting"),
                 }
             }
             (LinkId::Own(_), _) => self.end_link(link, "it speaks where it should listen"),

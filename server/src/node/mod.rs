@@ -143,8 +143,8 @@ pub struct Node {
     name_fails: Buckets<String>,
     address_fails: Buckets<IpAddr>,
     upkeep: Upkeep,
-    /// Whether writes are taken and in how many copies, as clients were last told.
-    announced: Option<(bool, u32)>,
+    /// What clients were last told of the cluster.
+    announced: Option<status::Announced>,
     metrics: Metrics,
     effects: VecDeque<Effect>,
 }

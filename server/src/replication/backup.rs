@@ -31,6 +31,8 @@ struct Following {
     opening: Index,
     /// All members know that this is committed.
     known_by_all: Index,
+    /// The farthest place of its log that I have heard of.
+    newest: Index,
 }
 
 impl Backup {
@@ -42,6 +44,11 @@ impl Backup {
     /// What was committed when I first heard this primary.
     pub(super) fn opening(&self) -> Option<Index> {
         self.following.map(|following| following.opening)
+    }
+
+    /// The farthest place of my primary's log that I have heard of.
+    pub(super) fn newest(&self) -> Index {
+        self.following.map_or(Index(0), |following| following.newest)
     }
 
     /// Up to here all members know what is committed.
@@ -144,6 +151,7 @@ impl Replication {
                 matched: Index(0),
                 opening: append.committed.index,
                 known_by_all: Index(0),
+                newest: Index(0),
             };
             self.part = Part::Backup(Backup { following: Some(following) });
         }
@@ -154,6 +162,8 @@ impl Replication {
         };
         following.heard = now.at;
         following.round = following.round.max(append.round);
+        let end = append.previous.index.0 + append.entries.len() as u64;
+        following.newest = following.newest.max(append.committed.index).max(Index(end));
         following.known_by_all = following.known_by_all.max(append.known_by_all);
         true
     }

@@ -246,23 +246,6 @@ pub enum Role {
     Primary,
 }
 
-/// What an operator may want to know.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Status {
-    /// What this server is.
-    pub role: Role,
-    /// Whom it follows.
-    pub primary: Option<Incarnation>,
-    /// The highest ballot promised.
-    pub promise: Ballot,
-    /// The members that must hold each new write.
-    pub members: Vec<Incarnation>,
-    /// Members of live views whose answer is missing, when nobody may decide.
-    pub waiting_for: Vec<Incarnation>,
-    /// Whether this server may act for the cluster.
-    pub is_active: bool,
-}
-
 impl Replication {
     /// This life.
     pub fn incarnation(&self) -> Incarnation {
@@ -312,9 +295,15 @@ impl Replication {
         }
     }
 
-    /// How many servers hold each new write.
-    pub fn in_sync(&self) -> usize {
-        self.log.newest_view().map_or(0, |placed| placed.view.members.len())
+    /// Up to here a state holds everything that anybody has acknowledged by this moment; nothing
+    /// while this server cannot know. A primary knows it as long as its lease runs: nothing commits
+    /// without a member that was not removed. Before its own first entry is committed, it may lack
+    /// knowledge of what its predecessor committed.
+    pub fn read_index(&self, at: Moment) -> Option<Index> {
+        let Part::Primary(primary) = &self.part else { return None };
+        let is_alone = self.log.live_views().iter().all(|placed| placed.view.members.len() == 1);
+        let leads = is_alone || self.lease.covers(at);
+        (leads && self.log.commit() >= primary.opening()).then_some(self.log.commit())
     }
 
     /// What this server is.
@@ -333,30 +322,6 @@ impl Replication {
             Part::Primary(_) => Some(self.me),
             Part::Backup(backup) => backup.primary(),
             Part::Candidate(_) | Part::TakingOver(_) => None,
-        }
-    }
-
-    /// What an operator may want to know.
-    pub fn status(&self) -> Status {
-        let members = |placed: &super::quorum::Placed| placed.view.members.clone();
-        let mut waiting_for: Vec<_> = match self.role() {
-            Role::Primary => Vec::new(),
-            Role::Backup if self.primary().is_some() => Vec::new(),
-            Role::Backup | Role::Candidate | Role::TakingOver => {
-                self.log.live_views().iter().flat_map(members).collect()
-            }
-        };
-        let here = |one: &Incarnation| *one == self.me || self.evidence.is_linked(*one);
-        waiting_for.retain(|one| !here(one));
-        waiting_for.sort_unstable();
-        waiting_for.dedup();
-        Status {
-            role: self.role(),
-            primary: self.primary(),
-            promise: self.log.promise(),
-            members: self.log.newest_view().map(members).unwrap_or_default(),
-            waiting_for,
-            is_active: self.is_active(),
         }
     }
 

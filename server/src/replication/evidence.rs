@@ -97,7 +97,7 @@ impl Evidence {
     }
 
     /// The incarnation of a server that said Hello last.
-    fn newest(&self, server: ServerId) -> Option<Incarnation> {
+    pub(super) fn newest(&self, server: ServerId) -> Option<Incarnation> {
         let of_server = self.seen.iter().filter(|(seen, _)| seen.server == server);
         of_server.max_by_key(|(seen, first)| (**first, **seen)).map(|(seen, _)| *seen)
     }

@@ -36,6 +36,7 @@ mod log;
 mod primary;
 mod quorum;
 mod rules;
+mod status;
 mod takeover;
 mod time;
 mod views;
@@ -46,10 +47,11 @@ use std::collections::{BTreeSet, VecDeque};
 use holdfast_common::ids::ServerId;
 
 pub use doors::{
-    CannotStart, Effect, Input, Policy, Probe, Purpose, Recovered, Refused, Role, Settings, Status,
+    CannotStart, Effect, Input, Policy, Probe, Purpose, Recovered, Refused, Role, Settings,
 };
 pub use log::Append;
 pub use rules::Rules;
+pub use status::{Standing, Status};
 pub use time::{Moment, Now, Stamp};
 
 use backup::Backup;

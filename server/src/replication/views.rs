@@ -62,7 +62,7 @@ impl Replication {
     }
 
     /// Whether it answered me lately, over a link that stands.
-    fn answers(&self, one: Incarnation) -> bool {
+    pub(super) fn answers(&self, one: Incarnation) -> bool {
         let lately = |peer: &Peer| {
             peer.answered.is_some_and(|at| self.now.at.ms_since(at) < self.settings.election_ms)
         };

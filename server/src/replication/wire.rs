@@ -9,7 +9,13 @@
 use serde::{Deserialize, Serialize};
 
 use super::time::Stamp;
-use crate::entry::{Ballot, ClusterId, Entry, Incarnation, Index};
+use crate::entry::{Ballot, ClusterId, Entry, Incarnation, Index, Payload};
+
+/// No counter of a cluster comes near this within a thousand years; with what is beyond, sums could
+/// overflow.
+const COUNTER_MAX: u64 = 1 << 60;
+/// Members of a view at most: the servers of the largest cluster.
+const MEMBERS_MAX: usize = 7;
 
 /// Place of an entry together with its ballot: names one entry for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -168,3 +174,95 @@ pub struct Suffix {
     /// The newest entry that the sender knows to be committed.
     pub committed: Place,
 }
+
+fn is_sound_ballot(ballot: Ballot) -> bool {
+    ballot.generation < COUNTER_MAX && ballot.round < COUNTER_MAX
+}
+
+impl Place {
+    fn is_sound(self) -> bool {
+        is_sound_ballot(self.ballot) && self.index.0 < COUNTER_MAX
+    }
+}
+
+impl Hello {
+    /// Whether a correct server could say this.
+    pub fn is_sound(&self) -> bool {
+        self.committed.is_sound() && self.incarnation.life < COUNTER_MAX
+    }
+}
+
+impl Message {
+    /// Whether a correct server could say this, whatever its log holds: the machine takes for
+    /// granted what is checked here.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check(&self) -> Result<(), &'static str> {
+        let (ballot, places) = match self {
+            Message::Append(append) => {
+                check_entries(append.previous, &append.entries)?;
+                let last = append.entries.last().map_or(append.previous.ballot, |e| e.ballot);
+                if last > append.ballot {
+                    return Err("an entry of a ballot above its sender's");
+                }
+                let known = Place { index: append.known_by_all, ..Place::START };
+                let view = Place { index: append.view, ..Place::START };
+                (append.ballot, vec![append.committed, known, view])
+            }
+            Message::Answer(answer) => {
+                let durable = Place { ballot: answer.promise, index: answer.durable };
+                let resend = answer.resend_after.unwrap_or_default();
+                let resend = Place { index: resend, ..Place::START };
+                (answer.ballot, vec![answer.committed, durable, resend])
+            }
+            Message::Canvass(canvass) => (Ballot::NONE, vec![canvass.last, canvass.committed]),
+            Message::Vote(vote) => (vote.ballot, vec![vote.canvass.last, vote.canvass.committed]),
+            Message::Opinion(opinion) => {
+                let heard = Ballot { round: opinion.highest_round, ..opinion.promise };
+                let heard = Place { ballot: heard, ..Place::START };
+                let promise = Place { ballot: opinion.promise, ..Place::START };
+                let ballot = opinion.ballot.unwrap_or(Ballot::NONE);
+                (ballot, vec![opinion.last, opinion.committed, heard, promise])
+            }
+            Message::Pull(pull) => {
+                (Ballot::NONE, vec![Place { index: pull.after, ..Place::START }])
+            }
+            Message::Suffix(suffix) => {
+                check_entries(suffix.previous, &suffix.entries)?;
+                (Ballot::NONE, vec![suffix.committed])
+            }
+        };
+        match is_sound_ballot(ballot) && places.into_iter().all(Place::is_sound) {
+            true => Ok(()),
+            false => Err("a counter beyond all reason"),
+        }
+    }
+}
+
+/// Entries stand behind each other, and ballots never fall.
+fn check_entries(previous: Place, entries: &[Entry]) -> Result<(), &'static str> {
+    let mut before = previous;
+    for entry in entries {
+        let place = Place { ballot: entry.ballot, index: entry.index };
+        if !before.is_sound() || !place.is_sound() {
+            return Err("a counter beyond all reason");
+        }
+        if place.index != before.index.next() {
+            return Err("entries with a gap");
+        }
+        if place.ballot < before.ballot {
+            return Err("a ballot that falls");
+        }
+        if let Payload::View(view) = &entry.payload
+            && (view.members.is_empty() || view.members.len() > MEMBERS_MAX)
+        {
+            return Err("a view of no or of too many members");
+        }
+        before = place;
+    }
+    if before.is_sound() { Ok(()) } else { Err("a counter beyond all reason") }
+}
+
+#[cfg(test)]
+mod tests;
