@@ -1,3 +1,5 @@
+//! Rows that no operation wrote, and what is said of each.
+
 use super::world::{World, send, session, token_hash, txn};
 use crate::chat::check;
 use crate::chat::operation::Recipient;
