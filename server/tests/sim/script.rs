@@ -171,16 +171,7 @@ impl Player {
                 let hold = if how.is_empty() { Hold::Jobs } else { Hold::Answers };
                 self.held.insert(thread_of(thread)?, hold);
             }
-            ("release", [thread, "last"]) => {
-                let thread = thread_of(thread)?;
-                let works = self.world.works();
-                let at = works.iter().rposition(|work| work.thread == thread).ok_or("none")?;
-                let is_done = works[at].is_done();
-                self.world.step(at);
-                if !is_done {
-                    self.world.step(at);
-                }
-            }
+            ("release", [thread, "last"]) => self.release_last(thread)?,
             ("release", [thread]) => {
                 self.held.remove(&thread_of(thread)?);
             }
@@ -191,6 +182,19 @@ impl Player {
             }
             (name, _) if name.ends_with('>') => self.say(&name[..name.len() - 1], rest)?,
             _ => return Err("not understood".to_owned()),
+        }
+        Ok(())
+    }
+
+    /// Does and tells the newest work of a thread, before what came earlier.
+    fn release_last(&mut self, thread: &str) -> Result<(), String> {
+        let thread = thread_of(thread)?;
+        let works = self.world.works();
+        let at = works.iter().rposition(|work| work.thread == thread).ok_or("none")?;
+        let is_done = works[at].is_done();
+        self.world.step(at);
+        if !is_done {
+            self.world.step(at);
         }
         Ok(())
     }
