@@ -9,13 +9,51 @@ use holdfast_common::ids::{Cursor, SessionId, Txn, UserId};
 use holdfast_common::protocol::{Conversations, ErrorCode, ErrorReply, History, Reply, Users};
 
 use super::operation::{Actor, Operation, Success};
+use super::schema::{meta, name_key, row};
 use crate::entry::Index;
+use crate::tables::{Fault, Read};
 
 mod accounts;
 mod backlog;
 mod messages;
 
-pub use accounts::answer;
+/// Answers `query` from `rows`; with it goes the place (generation and applied index) of the view.
+///
+/// # Errors
+/// [`Fault`] when the rows cannot be read.
+pub fn answer(rows: &dyn Read, query: &Query) -> Result<(Answer, Cursor), Fault> {
+    let meta = meta(rows)?;
+    let at = Cursor { generation: meta.ballot.generation, index: meta.applied.0 };
+    let answer = match query {
+        Query::AccountByName(name) => {
+            let user = row(rows, &name_key(name))?;
+            Answer::Account(user.map(|user| accounts::account(rows, user)).transpose()?.flatten())
+        }
+        Query::AccountById(user) => Answer::Account(accounts::account(rows, *user)?),
+        Query::Registration { name, txn } => {
+            Answer::Registration(accounts::registration(rows, name, *txn)?)
+        }
+        Query::Token(hash) => Answer::Session(accounts::session(rows, hash)?),
+        Query::Recipient { user, to, txn, digest } => {
+            Answer::Recipient(accounts::recipient(rows, *user, to, *txn, *digest)?)
+        }
+        Query::OtherSessions(actor) => {
+            let sessions = accounts::sessions(rows, actor.user)?.into_iter().map(|(id, _)| id);
+            Answer::Sessions(sessions.filter(|id| *id != actor.session).collect())
+        }
+        Query::Sessions(actor) => {
+            Answer::Reply(Reply::Sessions(accounts::sessions_reply(rows, *actor)?))
+        }
+        Query::Users(page) => Answer::Reply(Reply::Users(accounts::users(rows, page)?)),
+        Query::Conversations(user, page) => messages::conversations(rows, *user, page, at)?,
+        Query::History(user, page) => messages::history(rows, *user, page)?,
+        Query::Backlog { user, after, bytes_max } => {
+            backlog::backlog(rows, &meta, *user, *after, *bytes_max)?
+        }
+        Query::FollowUps => Answer::FollowUps(accounts::follow_ups(rows)?, meta.ran_ms),
+    };
+    Ok((answer, at))
+}
 
 /// A question to the rows.
 #[derive(Debug, Clone)]

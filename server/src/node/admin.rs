@@ -5,6 +5,8 @@
 //! written to the audit log; what takes long goes to the maintenance thread, one at a time, and
 //! only so many wait for it. Does not: ask for a password, nor use the limits of accounts.
 
+use std::mem::discriminant;
+
 use holdfast_common::ids::{Txn, hex};
 use holdfast_common::protocol::{
     AdminReply, AdminRequest, BackupOk, ErrorCode, ErrorReply, Reply, RequestFrame, VerifyOk,
@@ -34,7 +36,6 @@ pub(super) enum AdminChange {
 }
 
 /// An administrator's request under way.
-#[derive(Debug)]
 pub(super) struct AdminTask {
     client: ClientId,
     id: u64,
@@ -42,7 +43,6 @@ pub(super) struct AdminTask {
 }
 
 /// What its next answer is for.
-#[derive(Debug)]
 enum AdminStep {
     /// The answer is the reply.
     Users,
@@ -138,7 +138,9 @@ impl Node {
     fn maintained(&mut self, ticket: Ticket) -> AdminTask {
         self.maintaining -= 1;
         let task = self.tasks.remove(&ticket).expect("each ticket is answered once");
-        let Task::Admin(task) = task else { unreachable!("{task:?} maintains nothing") };
+        let Task::Admin(task) = task else {
+            unreachable!("{:?} maintains nothing", discriminant(&task))
+        };
         task
     }
 
@@ -186,7 +188,11 @@ impl Node {
                 self.propose(operation, Waiting { client, id, then });
             }
             (_, Answer::Account(None)) => self.refuse(client, id, ErrorCode::NoSuchUser),
-            (step, answer) => unreachable!("{answer:?} is no answer to {step:?}"),
+            (step, answer) => unreachable!(
+                "{:?} is no answer to {:?}",
+                discriminant(&answer),
+                discriminant(&step)
+            ),
         }
     }
 
@@ -215,7 +221,7 @@ impl Node {
             | AdminStep::ResetLookup { .. }
             | AdminStep::DeleteLookup
             | AdminStep::HashRows
-            | AdminStep::Backup) => unreachable!("{step:?} hashes nothing"),
+            | AdminStep::Backup) => unreachable!("{:?} hashes nothing", discriminant(&step)),
         };
         self.propose(operation, Waiting { client, id, then: Then::Admin(AdminChange::Account) });
     }

@@ -48,7 +48,6 @@ pub(super) enum Feed {
 }
 
 /// A connected client.
-#[derive(Debug)]
 pub(super) struct Client {
     pub(super) origin: Origin,
     pub(super) stage: Stage,
@@ -108,7 +107,7 @@ impl Client {
 }
 
 /// See the module's page.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Clients {
     clients: BTreeMap<ClientId, Client>,
     by_user: BTreeMap<UserId, Vec<ClientId>>,

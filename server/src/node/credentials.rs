@@ -5,6 +5,8 @@
 //! only so many wait, few of them for one account or one address, and those of closed connections
 //! are dropped. Does not: know what a password is for.
 
+use std::mem::discriminant;
+
 use super::effect::ClientId;
 use super::{Node, Task};
 use crate::work::{Entropy, HashJob, Job, Ticket};
@@ -17,7 +19,6 @@ const WAITING_NAME_MAX: usize = 2;
 const WAITING_ADDRESS_MAX: usize = 16;
 
 /// A job that waits for a thread.
-#[derive(Debug)]
 pub(super) struct HashWaiting {
     client: ClientId,
     /// The account's name, folded; an administrator's jobs have none.
@@ -80,8 +81,8 @@ impl Node {
             Task::SignIn(task) => self.sign_in_hashed(task, hash, entropy),
             Task::Write(task) => self.write_hashed(task, hash),
             Task::Admin(task) => self.admin_hashed(task, hash, entropy),
-            task @ (Task::Reply(..) | Task::Backlog(..) | Task::FollowUps) => {
-                unreachable!("{task:?} hashes nothing")
+            task @ (Task::Question(..) | Task::Backlog(..) | Task::FollowUps) => {
+                unreachable!("{:?} hashes nothing", discriminant(&task))
             }
         }
     }
@@ -90,8 +91,8 @@ impl Node {
         match self.tasks.remove(&ticket).expect("each ticket is answered once") {
             Task::SignIn(task) => self.sign_in_verified(task, right, entropy),
             Task::Write(task) => self.write_verified(task, right),
-            task @ (Task::Reply(..) | Task::Backlog(..) | Task::Admin(_) | Task::FollowUps) => {
-                unreachable!("{task:?} verifies nothing")
+            task @ (Task::Question(..) | Task::Backlog(..) | Task::Admin(_) | Task::FollowUps) => {
+                unreachable!("{:?} verifies nothing", discriminant(&task))
             }
         }
     }

@@ -6,7 +6,6 @@ use holdfast_common::protocol::{
 };
 
 /// A request, sorted.
-#[derive(Debug)]
 pub(super) enum Kind {
     /// The first one of every connection.
     Hello(Hello),
@@ -22,14 +21,12 @@ pub(super) enum Kind {
     Change(Change),
 }
 
-#[derive(Debug)]
 pub(super) enum SignIn {
     Register(Register),
     Login(Login),
     Resume(Resume),
 }
 
-#[derive(Debug)]
 pub(super) enum Question {
     Sessions,
     Users(Users),
@@ -37,7 +34,6 @@ pub(super) enum Question {
     History(History),
 }
 
-#[derive(Debug)]
 pub(super) enum Change {
     Logout,
     Revoke(RevokeTarget),
@@ -51,7 +47,6 @@ pub(super) enum Change {
 }
 
 /// A change that needs the password.
-#[derive(Debug)]
 pub(super) enum Checked {
     Passwd(Passwd),
     DeleteAccount(DeleteAccount),

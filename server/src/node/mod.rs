@@ -15,6 +15,18 @@
 //!   earlier life of this server acknowledged (`gate`);
 //! - a reply leaves after its entry was applied, and entries are applied after they were committed.
 //!
+//! Who waits for what, on the way of one request (a client's id and the request's go with each):
+//!
+//! | word | holds | until |
+//! |---|---|---|
+//! | `Kind`: `SignIn`, `Question`, `Change` | a request as it was asked | its turn: `gate` (the state is whole), `held` (what came before it is under way), `questions` |
+//! | `Checked` | a change that needs the password | `Change::Checked` is not begun, `Then::Checked` is in the log and may come back `Stale` |
+//! | `Task`: `SignInTask` with its `Step`, `WriteTask` with its `WriteStep`, `AdminTask` with its `AdminStep` | how far its preparing has come | the answer of a job, by its `Ticket` |
+//! | `HashWaiting` | a hash job | a hash thread is free |
+//! | `Waiting` with its `Then` | what the outcome is for | its entry is applied (`pipeline`) |
+//!
+//! `replication` is a machine of the same shape: its `Input` and `Effect` stay within this module.
+//!
 //! Does not: touch a socket, a disk, a clock or a random generator.
 
 mod admin;
@@ -35,6 +47,7 @@ mod upkeep;
 mod writes;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
@@ -99,7 +112,6 @@ pub struct Settings {
 }
 
 /// See the module's page.
-#[derive(Debug)]
 pub struct Node {
     settings: Settings,
     now: Now,
@@ -150,10 +162,9 @@ pub struct Node {
 }
 
 /// What the answer of a job is for.
-#[derive(Debug)]
 enum Task {
     /// The answer is the reply to this request.
-    Reply(ClientId, u64),
+    Question(ClientId, u64),
     /// A sign-in.
     SignIn(sign_in::SignInTask),
     /// A write that is being prepared.
@@ -164,6 +175,13 @@ enum Task {
     Admin(admin::AdminTask),
     /// What a crash left half done.
     FollowUps,
+}
+
+/// What it holds are passwords on their way, tokens and texts: it says nothing of them.
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node").field("applied", &self.applied).finish_non_exhaustive()
+    }
 }
 
 impl Node {

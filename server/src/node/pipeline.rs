@@ -38,7 +38,6 @@ enum Stage {
     Logged,
 }
 
-#[derive(Debug)]
 struct Pending {
     operation: Operation,
     waiting: Waiting,
@@ -49,7 +48,7 @@ struct Pending {
 }
 
 /// See the module's page.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Pipeline {
     next: u64,
     pending: BTreeMap<u64, Pending>,

@@ -1,5 +1,13 @@
 //! From a line to a request under way: who may ask what, and in which order.
+//!
+//! Owns: the rules of taking requests (`gate`, `held`, `questions`), and the questions under way.
+//! Driven by: the node's inputs, and each answer that lets another request go on. Invariants: a
+//! request is answered once; behind a sign-in everything waits, behind a write that is being prepared
+//! later writes do; a connection has one question at the readers. Does not: know how a write is
+//! prepared (`writes`), how a session is made (`sign_in`), or what a line may ask how often, but for
+//! questions.
 
+use std::mem::discriminant;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -230,7 +238,7 @@ impl Node {
         if let Some(client) = self.clients.get_mut(id) {
             client.asking = true;
         }
-        let ticket = self.ticket(Task::Reply(id, request_id));
+        let ticket = self.ticket(Task::Question(id, request_id));
         self.ask(ticket, query);
     }
 
@@ -255,11 +263,11 @@ impl Node {
         self.reads -= 1;
         let task = self.tasks.remove(&ticket).expect("each ticket is answered once");
         match (task, answer) {
-            (Task::Reply(client, id), Answer::Reply(reply)) => {
+            (Task::Question(client, id), Answer::Reply(reply)) => {
                 self.answer(client, id, reply.encode(id));
                 self.next_question(client);
             }
-            (Task::Reply(client, id), Answer::Refused(error)) => {
+            (Task::Question(client, id), Answer::Refused(error)) => {
                 self.refuse(client, id, error);
                 self.next_question(client);
             }
@@ -275,14 +283,19 @@ impl Node {
                     self.propose_own(operation);
                 }
             }
-            (task, answer) => unreachable!("{answer:?} is no answer to {task:?}"),
+            (task, answer) => unreachable!(
+                "{:?} is no answer to {:?}",
+                discriminant(&answer),
+                discriminant(&task)
+            ),
         }
     }
 
     /// Closes a connection with a reason that its client can act on.
     pub(super) fn say_bye(&mut self, id: ClientId, reason: ByeReason) {
         log::debug!("{id} closing reason={reason:?}");
-        let bye = holdfast_common::protocol::ByeEvent { reason, elsewhere: None };
+        let elsewhere = if reason == ByeReason::Stopping { self.elsewhere() } else { None };
+        let bye = holdfast_common::protocol::ByeEvent { reason, elsewhere };
         let event = holdfast_common::protocol::Ephemeral::Bye(bye);
         let line = holdfast_common::protocol::encode_event(&event, None);
         self.effects.push_back(Effect::Send { client: id, line: line.into(), answers: false });

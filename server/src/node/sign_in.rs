@@ -3,7 +3,14 @@
 //! Each walks through questions and hash jobs, whose answers come back by ticket; whatever else the
 //! connection sends meanwhile is held. What was verified can be overtaken by another write (a
 //! changed password, a name taken): applying then says `Stale`, and the walk begins anew.
+//!
+//! Owns: the steps of a sign-in, and its limits. Driven by: `requests`, then the answers of jobs and
+//! the outcome of the entry. Invariants: every refusal is made from a state that holds what was
+//! acknowledged; an unknown name and a wrong password are answered alike, in the same time; no view
+//! from before the end of a session makes a connection signed in; a token leaves once, to its client.
+//! Does not: hash (`credentials` has the queue), or send events (`events`).
 
+use std::mem::discriminant;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -33,7 +40,6 @@ const CONNECTIONS_MAX: usize = 128;
 const CONNECTIONS_AFTER: Duration = Duration::from_secs(SILENCE_S_MAX);
 
 /// A sign-in under way.
-#[derive(Debug)]
 pub(super) struct SignInTask {
     pub(super) client: ClientId,
     pub(super) id: u64,
@@ -41,7 +47,6 @@ pub(super) struct SignInTask {
 }
 
 /// What its next answer is for.
-#[derive(Debug)]
 pub(super) enum Step {
     /// What stands under the name.
     RegisterLookup(Register),
@@ -60,7 +65,7 @@ pub(super) enum Step {
 }
 
 /// A request that may have to walk again from its beginning.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) enum Again {
     Register(Register),
     Login(Login),
@@ -161,7 +166,7 @@ impl Node {
             Step::RegisterLookup(_)
             | Step::LoginLookup(_)
             | Step::ResumeLookup(_)
-            | Step::ResumeBacklog(..) => unreachable!("{step:?} needs no hash"),
+            | Step::ResumeBacklog(..) => unreachable!("a look-up needs no hash"),
         };
         let name = fold_name(name);
         let ticket = self.ticket(Task::SignIn(SignInTask { client, id, step }));
@@ -215,7 +220,11 @@ impl Node {
                 let expired = ErrorCode::CursorExpired.into();
                 self.sign_in_refused(client, id, if is_elsewhere { expired } else { error });
             }
-            (step, answer) => unreachable!("{answer:?} is no answer to {step:?}"),
+            (step, answer) => unreachable!(
+                "{:?} is no answer to {:?}",
+                discriminant(&answer),
+                discriminant(&step)
+            ),
         }
     }
 
@@ -299,7 +308,9 @@ impl Node {
 
     pub(super) fn sign_in_hashed(&mut self, task: SignInTask, hash: String, entropy: &Entropy) {
         let SignInTask { client, id, step } = task;
-        let Step::RegisterHash(register) = step else { unreachable!("{step:?} hashes nothing") };
+        let Step::RegisterHash(register) = step else {
+            unreachable!("{:?} hashes nothing", discriminant(&step))
+        };
         if self.clients.get(client).is_none() {
             return;
         }
@@ -339,7 +350,7 @@ impl Node {
                 self.audit_failure(client, "login", account.as_ref());
                 return self.sign_in_refused(client, id, ErrorCode::WrongCredentials);
             }
-            (step, _) => unreachable!("{step:?} verifies nothing"),
+            (step, _) => unreachable!("{:?} verifies nothing", discriminant(&step)),
         };
         let dup = replaces.is_some();
         if !dup {

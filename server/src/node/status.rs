@@ -83,6 +83,14 @@ impl Node {
         }
     }
 
+    /// The client address of another server that serves, as far as this one knows.
+    pub(super) fn elsewhere(&self) -> Option<String> {
+        let servers = self.status().servers.into_iter();
+        let mut others = servers.filter(|status| status.server != self.settings.server);
+        let serves = |state| matches!(state, ServerState::Primary | ServerState::InSync);
+        others.find(|other| serves(other.state)).map(|other| other.addr)
+    }
+
     fn announceable(&self) -> Announced {
         let me = self.settings.server;
         let state = |server: ServerId| match self.replication.standing(server).0 {

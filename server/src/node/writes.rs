@@ -1,5 +1,12 @@
-//! Writes of a signed-in connection: preparing them (names into ids, passwords verified), proposing
-//! them in the order sent, and answering them when their entry was applied.
+//! Writes of a signed-in connection, from the request to its reply.
+//!
+//! Owns: how a write is prepared (names into ids, passwords verified), its limits, and what its
+//! outcome is for. Driven by: `requests` (a change whose turn has come), the answers of jobs, and
+//! `pipeline` (its outcome). Invariants: writes of one connection are proposed in the order sent;
+//! whatever is not deterministic is in the operation before it is proposed; what was verified and is
+//! no longer so is prepared again. Does not: log or forward an operation (`pipeline`).
+
+use std::mem::discriminant;
 
 use holdfast_common::ids::{SessionId, Txn, UserId};
 use holdfast_common::protocol::{
@@ -19,7 +26,6 @@ use crate::chat::query::{Account, Answer, Query, RecipientAnswer};
 use crate::work::HashJob;
 
 /// A request whose entry is in the log.
-#[derive(Debug)]
 pub(super) struct Waiting {
     pub(super) client: ClientId,
     pub(super) id: u64,
@@ -27,7 +33,6 @@ pub(super) struct Waiting {
 }
 
 /// What its outcome is for.
-#[derive(Debug)]
 pub(super) enum Then {
     /// The connection is signed in, with this token.
     SignIn { session: SessionId, token: String, dup: bool, again: Again },
@@ -42,7 +47,6 @@ pub(super) enum Then {
 }
 
 /// A write that is being prepared.
-#[derive(Debug)]
 pub(super) struct WriteTask {
     client: ClientId,
     id: u64,
@@ -51,7 +55,6 @@ pub(super) struct WriteTask {
 }
 
 /// What its next answer is for.
-#[derive(Debug)]
 pub(super) enum WriteStep {
     /// Who a message goes to.
     Recipient { text: String, txn: Txn, digest: [u8; 16] },
@@ -224,7 +227,11 @@ impl Node {
                     HashJob::Verify(ticket, password, hash)
                 });
             }
-            (step, answer) => unreachable!("{answer:?} is no answer to {step:?}"),
+            (step, answer) => unreachable!(
+                "{:?} is no answer to {:?}",
+                discriminant(&answer),
+                discriminant(&step)
+            ),
         }
     }
 
@@ -246,7 +253,7 @@ impl Node {
     pub(super) fn write_verified(&mut self, task: WriteTask, right: bool) {
         let WriteTask { client, id, actor, step } = task;
         let WriteStep::Verify(checked, account) = step else {
-            unreachable!("{step:?} verifies nothing")
+            unreachable!("{:?} verifies nothing", discriminant(&step))
         };
         if self.clients.get(client).is_none() {
             return;
@@ -275,7 +282,7 @@ impl Node {
     pub(super) fn write_hashed(&mut self, task: WriteTask, password_hash: String) {
         let WriteTask { client, id, actor, step } = task;
         let WriteStep::Hash(passwd, account) = step else {
-            unreachable!("{step:?} hashes nothing")
+            unreachable!("{:?} hashes nothing", discriminant(&step))
         };
         let revision = account.revision;
         let operation = Operation::ChangePassword { actor, revision, password_hash };
@@ -322,7 +329,7 @@ impl Node {
         match (then, outcome) {
             (Then::SignIn { session, token, dup, .. }, Outcome::Done(success)) => {
                 let Success::SignedIn { user, name } = success else {
-                    unreachable!("a sign-in yields a session, not {success:?}")
+                    unreachable!("a sign-in yields a session, not {:?}", discriminant(&success))
                 };
                 let cur = self.applied;
                 let ok = SignedInOk { user: name, token, cur, dup };
@@ -350,7 +357,7 @@ impl Node {
             (Then::Reply, Outcome::Done(success)) => self.reply_success(client, id, success),
             (Then::Reply | Then::Logout, Outcome::Refused(code)) => self.refuse(client, id, code),
             (then @ (Then::Reply | Then::Logout), Outcome::Stale) => {
-                unreachable!("{then:?} verified nothing")
+                unreachable!("{:?} verified nothing", discriminant(&then))
             }
         }
     }

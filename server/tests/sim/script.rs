@@ -132,8 +132,7 @@ impl Player {
             ("heard", [name]) => self.world.input(Input::ClientHeard(self.id(name)?)),
             ("overlong", [name]) => self.world.input(Input::ClientOverlong(self.id(name)?)),
             ("backlog", [name, bytes]) => {
-                let bytes = bytes.parse().map_err(|_| "how many bytes?")?;
-                self.world.backlog(self.id(name)?, bytes);
+                self.world.backlog(self.id(name)?, bytes.parse().map_err(|_| "bytes?")?);
             }
             ("greeted", [name, how @ ..]) => self.greeted(name, how)?,
             ("registered", [name, how @ ..]) => {

@@ -1,57 +1,23 @@
-//! Questions about accounts and sessions, and the door to all questions.
+//! Questions about accounts and sessions.
 
 use std::ops::ControlFlow;
 
-use holdfast_common::ids::{Cursor, SessionId, Txn, UserId};
+use holdfast_common::ids::{SessionId, Txn, UserId};
 use holdfast_common::protocol::{
-    ErrorCode, LINE_BYTES_MAX, Reply, SessionView, SessionsOk, USERS_PAGE_MAX, UserView, Users,
-    UsersOk, fold_name,
+    ErrorCode, LINE_BYTES_MAX, SessionView, SessionsOk, USERS_PAGE_MAX, UserView, Users, UsersOk,
+    fold_name,
 };
 
-use super::{Account, Answer, LiveSession, Query, RecipientAnswer, Registration};
+use super::{Account, LiveSession, RecipientAnswer, Registration};
 use crate::chat::operation::{Actor, Operation};
 use crate::chat::schema::{
-    PRUNING, SessionRow, TxnRow, UserRow, decode, end_of, meta, name_key, number_at,
-    registration_key, row, session_key, sessions_of, token_key, txn_key, user_key,
+    PRUNING, SessionRow, TxnRow, UserRow, decode, end_of, name_key, number_at, registration_key,
+    row, session_key, sessions_of, token_key, txn_key, user_key,
 };
 use crate::tables::{Fault, Order, Read};
 
 /// A line's own part around a page of things.
 const ENVELOPE_BYTES: usize = 256;
-
-/// Answers `query` from `rows`; with it goes the place (generation and applied index) of the view.
-///
-/// # Errors
-/// [`Fault`] when the rows cannot be read.
-pub fn answer(rows: &dyn Read, query: &Query) -> Result<(Answer, Cursor), Fault> {
-    let meta = meta(rows)?;
-    let at = Cursor { generation: meta.ballot.generation, index: meta.applied.0 };
-    let answer = match query {
-        Query::AccountByName(name) => {
-            let user = row(rows, &name_key(name))?;
-            Answer::Account(user.map(|user| account(rows, user)).transpose()?.flatten())
-        }
-        Query::AccountById(user) => Answer::Account(account(rows, *user)?),
-        Query::Registration { name, txn } => Answer::Registration(registration(rows, name, *txn)?),
-        Query::Token(hash) => Answer::Session(session(rows, hash)?),
-        Query::Recipient { user, to, txn, digest } => {
-            Answer::Recipient(recipient(rows, *user, to, *txn, *digest)?)
-        }
-        Query::OtherSessions(actor) => {
-            let sessions = sessions(rows, actor.user)?.into_iter().map(|(id, _)| id);
-            Answer::Sessions(sessions.filter(|id| *id != actor.session).collect())
-        }
-        Query::Sessions(actor) => Answer::Reply(Reply::Sessions(sessions_reply(rows, *actor)?)),
-        Query::Users(page) => Answer::Reply(Reply::Users(users(rows, page)?)),
-        Query::Conversations(user, page) => super::messages::conversations(rows, *user, page, at)?,
-        Query::History(user, page) => super::messages::history(rows, *user, page)?,
-        Query::Backlog { user, after, bytes_max } => {
-            super::backlog::backlog(rows, &meta, *user, *after, *bytes_max)?
-        }
-        Query::FollowUps => Answer::FollowUps(follow_ups(rows)?, meta.ran_ms),
-    };
-    Ok((answer, at))
-}
 
 /// How many of `items` fit into one line, each counted as `bytes_of` says.
 pub(super) fn fitting<T: serde::Serialize>(items: &[T]) -> usize {
@@ -63,7 +29,7 @@ pub(super) fn fitting<T: serde::Serialize>(items: &[T]) -> usize {
     items.iter().take_while(fits).count()
 }
 
-fn account(rows: &dyn Read, user: UserId) -> Result<Option<Account>, Fault> {
+pub(super) fn account(rows: &dyn Read, user: UserId) -> Result<Option<Account>, Fault> {
     let found: Option<UserRow> = row(rows, &user_key(user))?;
     Ok(found.map(|row| Account {
         user,
@@ -78,7 +44,7 @@ pub(super) fn name_of(rows: &dyn Read, user: UserId) -> Result<Option<String>, F
     Ok(row::<UserRow>(rows, &user_key(user))?.map(|user| user.name))
 }
 
-fn registration(rows: &dyn Read, name: &str, txn: Txn) -> Result<Registration, Fault> {
+pub(super) fn registration(rows: &dyn Read, name: &str, txn: Txn) -> Result<Registration, Fault> {
     let holder: Option<UserId> = row(rows, &name_key(name))?;
     let registered: Option<UserId> = row(rows, &registration_key(name, [0], txn))?;
     Ok(match (holder, registered) {
@@ -91,14 +57,14 @@ fn registration(rows: &dyn Read, name: &str, txn: Txn) -> Result<Registration, F
     })
 }
 
-fn session(rows: &dyn Read, hash: &[u8; 32]) -> Result<Option<LiveSession>, Fault> {
+pub(super) fn session(rows: &dyn Read, hash: &[u8; 32]) -> Result<Option<LiveSession>, Fault> {
     let Some(actor) = row::<Actor>(rows, &token_key(hash))? else { return Ok(None) };
     let lives = rows.get(&session_key(actor.user, actor.session))?.is_some();
     let name = name_of(rows, actor.user)?;
     Ok(name.filter(|_| lives).map(|name| LiveSession { actor, name }))
 }
 
-fn recipient(
+pub(super) fn recipient(
     rows: &dyn Read,
     user: UserId,
     to: &str,
@@ -118,7 +84,10 @@ fn recipient(
 }
 
 /// The sessions of an account, oldest first.
-fn sessions(rows: &dyn Read, user: UserId) -> Result<Vec<(SessionId, SessionRow)>, Fault> {
+pub(super) fn sessions(
+    rows: &dyn Read,
+    user: UserId,
+) -> Result<Vec<(SessionId, SessionRow)>, Fault> {
     let prefix = sessions_of(user);
     let mut found: Vec<(SessionId, SessionRow)> = Vec::new();
     rows.try_range(&prefix, &end_of(&prefix), Order::Ascending, &mut |key, value| {
@@ -131,7 +100,7 @@ fn sessions(rows: &dyn Read, user: UserId) -> Result<Vec<(SessionId, SessionRow)
     Ok(found)
 }
 
-fn sessions_reply(rows: &dyn Read, actor: Actor) -> Result<SessionsOk, Fault> {
+pub(super) fn sessions_reply(rows: &dyn Read, actor: Actor) -> Result<SessionsOk, Fault> {
     let view = |(session, row): (SessionId, SessionRow)| SessionView {
         session,
         device: row.device,
@@ -147,7 +116,7 @@ fn sessions_reply(rows: &dyn Read, actor: Actor) -> Result<SessionsOk, Fault> {
     Ok(SessionsOk { sessions })
 }
 
-fn users(rows: &dyn Read, page: &Users) -> Result<UsersOk, Fault> {
+pub(super) fn users(rows: &dyn Read, page: &Users) -> Result<UsersOk, Fault> {
     let limit = page.limit.map_or(USERS_PAGE_MAX, |limit| limit as usize).clamp(1, USERS_PAGE_MAX);
     let prefix = name_key(&page.prefix);
     let from = match &page.after {
@@ -172,7 +141,7 @@ fn users(rows: &dyn Read, page: &Users) -> Result<UsersOk, Fault> {
 }
 
 /// What a crash, or a change of primary, left half done.
-fn follow_ups(rows: &dyn Read) -> Result<Vec<Operation>, Fault> {
+pub(super) fn follow_ups(rows: &dyn Read) -> Result<Vec<Operation>, Fault> {
     let mut operations = Vec::new();
     rows.range(b"x", b"y", Order::Ascending, &mut |key, _| {
         operations.push(Operation::Erase { user: UserId(number_at(key, 1)) });
