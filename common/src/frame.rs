@@ -3,9 +3,10 @@
 //! little-endian) and so many bytes.
 //!
 //! Owns: the bytes of the one frame that is not complete yet, at most the limit. Driven by:
-//! `net::Connection` (and the fuzzer). Invariants: the frames that come out do not depend on how the
-//! bytes were cut; memory is taken as bytes come, never because a length was claimed; an idle decoder holds no memory; after `TooLarge` nothing comes out any more.
-//! Does not: look inside a line (`protocol` does).
+//! `net::Connection` (and the fuzzer). Invariants: the frames that come out do not depend on how
+//! the bytes were cut; memory is taken as bytes come, never because a length was claimed; an idle
+//! decoder holds no memory; after `TooLarge` nothing comes out any more. Does not: look inside a
+//! line (`protocol` does).
 
 use std::collections::VecDeque;
 
@@ -44,7 +45,8 @@ impl Decoder {
         Decoder::with(Ending::Newline, line_bytes_max)
     }
 
-    /// A decoder for frames that begin with their length, at most `frame_bytes_max` bytes behind it.
+    /// A decoder for frames that begin with their length, at most `frame_bytes_max` bytes behind
+    /// it.
     pub fn frames(frame_bytes_max: usize) -> Decoder {
         Decoder::with(Ending::Length, frame_bytes_max)
     }

@@ -35,8 +35,8 @@ impl fmt::Display for Index {
     }
 }
 
-/// What a primary holds while it leads; at most one primary a ballot. Ordered by generation (how many
-/// takeovers came before), then round, then server: replication.md, section 2.
+/// What a primary holds while it leads; at most one primary a ballot. Ordered by generation (how
+/// many takeovers came before), then round, then server: replication.md, section 2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Ballot {
     /// Counts takeovers and restores.
@@ -127,7 +127,8 @@ impl Entry {
     }
 }
 
-/// What a server must remember over a crash beside its log; it stands in every frame of the journal.
+/// What a server must remember over a crash beside its log; it stands in every frame of the
+/// journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct HardState {
     /// The highest ballot promised: nothing below it is accepted. Never below the last entry's.

@@ -204,9 +204,10 @@ fn confirm_survivor(store: &Store) -> Result<(), Failure> {
     })?;
     let digits = &cluster.to_string()[..8];
     eprintln!(
-        "With --force-survivor this server goes on alone, from what is on its own disk (entry {}).\n\
-         Say this only when the disks of all other servers are gone for good: what they\n\
-         acknowledged and this one does not have is lost, and they may join again wiped only.\n\
+        "With --force-survivor this server goes on alone, from what is on its own disk\n\
+         (entry {}). Say this only when the disks of all other servers are gone for good: what\n\
+         they acknowledged and this one does not have is lost, and they may join again wiped\n\
+         only.\n\
          The cluster's id is {cluster}. Type its first 8 digits to go on:",
         store.recovered.last()
     );
@@ -249,7 +250,8 @@ fn connections_max(config: &Config) -> (usize, usize) {
     let most = files - kept;
     if most < config.connections_max {
         log::warn!(
-            "the system allows {files} open files: {most} connections in place of MAX_CONNECTIONS={}",
+            "the system allows {files} open files: {most} connections in place of \
+             MAX_CONNECTIONS={}",
             config.connections_max
         );
     }

@@ -1,7 +1,7 @@
 //! `start_cluster.sh` as a person uses it, with the built server and terminal client.
 //!
-//! Each test has a copy of the script in a folder of its own, whose name has a space, with a stand-in
-//! for `cargo`: the programs are built already.
+//! Each test has a copy of the script in a folder of its own, whose name has a space, with a
+//! stand-in for `cargo`: the programs are built already.
 
 #![expect(clippy::disallowed_methods, reason = "a test of processes opens ports and waits")]
 

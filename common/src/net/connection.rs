@@ -84,8 +84,8 @@ impl Connection {
         Ok(Connection::over(socket, pipe, Decoder::new(line_bytes_max)))
     }
 
-    /// A link between servers that was accepted: always TLS, and frames of at most `frame_bytes_max`
-    /// bytes in place of lines.
+    /// A link between servers that was accepted: always TLS, and frames of at most
+    /// `frame_bytes_max` bytes in place of lines.
     ///
     /// # Errors
     /// The configuration cannot be used.

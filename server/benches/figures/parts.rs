@@ -1,4 +1,5 @@
-//! The parts alone, without sockets: what the journal and the tables can take. Printed, not promised.
+//! The parts alone, without sockets: what the journal and the tables can take. Printed, not
+//! promised.
 
 use std::path::Path;
 use std::time::{Duration, Instant};

@@ -89,8 +89,8 @@ pub enum Input {
     ClientOverlong(ClientId),
     /// Bytes came from the client, or it took some, though no whole line came: it is not silent.
     ClientHeard(ClientId),
-    /// So many bytes of events wait to be taken by the client: reported at the end of each turn that
-    /// queued some, or that changed it. Answers are not counted: their bound is the pipeline.
+    /// So many bytes of events wait to be taken by the client: reported at the end of each turn
+    /// that queued some, or that changed it. Answers are not counted: their bound is the pipeline.
     ClientBacklog(ClientId, usize),
     /// The socket is gone.
     ClientClosed(ClientId),
@@ -144,8 +144,8 @@ pub enum Effect {
     },
     /// Write what is queued on this link, as far as it goes, then close it.
     CloseLink(LinkId),
-    /// This life is over: end the process's part in the cluster, and begin another life of the store
-    /// (or of an empty one, when this one is to be set aside).
+    /// This life is over: end the process's part in the cluster, and begin another life of the
+    /// store (or of an empty one, when this one is to be set aside).
     Restart {
         /// The store is not to be believed, or holds what the cluster does not.
         sets_aside: bool,

@@ -2,9 +2,9 @@
 //!
 //! Owns: how much may wait for a client, and for all. Driven by: notices of applied entries, pages
 //! that the readers answer, and the rim's reports of what waits. Invariants: each connection gets
-//! the durable events of its account in order, once; what waits is counted when it is queued, so one
-//! batch cannot go beyond a bound; whoever falls behind gets the rest from the tables, as he drains.
-//! Does not: keep an event that was not sent; the tables have it.
+//! the durable events of its account in order, once; what waits is counted when it is queued, so
+//! one batch cannot go beyond a bound; whoever falls behind gets the rest from the tables, as he
+//! drains. Does not: keep an event that was not sent; the tables have it.
 
 use std::sync::Arc;
 
@@ -24,8 +24,8 @@ pub(super) const BACKLOG_PAGE_BYTES: usize = 128 * 1024;
 const BACKLOG_LOW_BYTES: usize = 64 * 1024;
 /// A client with more than this waiting gets no ephemeral events.
 pub(super) const EPHEMERAL_BYTES_MAX: usize = 256 * 1024;
-/// A client with more than this waiting gets no live events either; if none of it left by the end of
-/// the turn, it is closed: it resumes by cursor and misses nothing.
+/// A client with more than this waiting gets no live events either; if none of it left by the end
+/// of the turn, it is closed: it resumes by cursor and misses nothing.
 const LIVE_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes of events that may wait for all clients together; then the slowest of them is closed.
 const ALL_BYTES_MAX: usize = 256 * 1024 * 1024;

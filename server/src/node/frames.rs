@@ -1,8 +1,8 @@
 //! What servers say to each other on a link, as frames.
 //!
-//! Owns: [`Frame`] and its encoding (postcard: compact, and typed on both sides). Driven by: `links`,
-//! `forward`. Invariants: the first frame of a link, in either direction, is [`Frame::Hello`]; what
-//! cannot be read ends the link. Does not: say how bytes travel.
+//! Owns: [`Frame`] and its encoding (postcard: compact, and typed on both sides). Driven by:
+//! `links`, `forward`. Invariants: the first frame of a link, in either direction, is
+//! [`Frame::Hello`]; what cannot be read ends the link. Does not: say how bytes travel.
 
 use serde::{Deserialize, Serialize};
 

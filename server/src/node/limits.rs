@@ -2,8 +2,8 @@
 //!
 //! Owns: the buckets, in memory only. Driven by: the node. Invariants: a bucket that is full again
 //! is the same as none, so it is dropped and the map stays as small as what goes on just now; never
-//! more than [`KEYS_MAX`] keys are held. Does not: read a clock; survive a restart, or count what other
-//! servers accept (protocol.md: counted by the accepting server only).
+//! more than [`KEYS_MAX`] keys are held. Does not: read a clock; survive a restart, or count what
+//! other servers accept (protocol.md: counted by the accepting server only).
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -85,8 +85,8 @@ impl<K: Ord + Clone> Buckets<K> {
     }
 }
 
-/// Whom an address counts as: with IPv6 one host has a network of 2^64 addresses, so that counts; an
-/// IPv4 address is the same in either notation.
+/// Whom an address counts as: with IPv6 one host has a network of 2^64 addresses, so that counts;
+/// an IPv4 address is the same in either notation.
 pub(super) fn address_key(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => {

@@ -3,10 +3,11 @@
 //! Each server dials each other one and speaks on its own link; on the other's it listens. So two
 //! servers that cannot reach each other one way know it.
 //!
-//! Owns: the dials, the links and their greetings. Driven by: the node's inputs. Invariants: nothing
-//! but a greeting is taken from a link before its greeting; the certificate's server is the greeting's;
-//! what is sent to an incarnation goes to that very one or nowhere; of each dial replication hears
-//! what it came to, once. Does not: decide who is dead (`replication::evidence` does).
+//! Owns: the dials, the links and their greetings. Driven by: the node's inputs. Invariants:
+//! nothing but a greeting is taken from a link before its greeting; the certificate's server is the
+//! greeting's; what is sent to an incarnation goes to that very one or nowhere; of each dial
+//! replication hears what it came to, once. Does not: decide who is dead (`replication::evidence`
+//! does).
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

@@ -79,8 +79,8 @@ const SIGN_INS_PER_MIN: f64 = 30.0;
 /// anew reads some hundred at once.
 const PAGES_PER_S: f64 = 50.0;
 const PAGES_BURST: f64 = 500.0;
-/// Marks and ended sessions of one account a second; a client sends a mark a second and conversation
-/// at most. Each is an entry of the log, though it changes nothing.
+/// Marks and ended sessions of one account a second; a client sends a mark a second and
+/// conversation at most. Each is an entry of the log, though it changes nothing.
 const MARKS_PER_S: f64 = 50.0;
 const MARKS_BURST: f64 = 500.0;
 /// Questions under way at once; beyond, a read is refused with `busy`.
@@ -398,7 +398,8 @@ impl Node {
         }
     }
 
-    /// Says once when this server begins or ceases to lead, and finishes what former primaries left.
+    /// Says once when this server begins or ceases to lead, and finishes what former primaries
+    /// left.
     fn notice_role(&mut self) -> bool {
         let leads = self.leads().then(|| self.replication.ballot());
         if leads == self.leads_since {

@@ -1,15 +1,15 @@
 //! Operations on their way into the log: logged here by a primary, forwarded there by a backup, and
 //! sent again to whoever is primary next.
 //!
-//! Every operation is idempotent (a txn, a session id, a mark that only grows), so it may be sent again
-//! without asking what became of the first try. When the primary or its ballot changes, *all* that is
-//! in doubt is sent again in the order in which it came: so writes of one connection take effect in
-//! the order sent, over any failover.
+//! Every operation is idempotent (a txn, a session id, a mark that only grows), so it may be sent
+//! again without asking what became of the first try. When the primary or its ballot changes, *all*
+//! that is in doubt is sent again in the order in which it came: so writes of one connection take
+//! effect in the order sent, over any failover.
 //!
 //! Owns: every operation without an outcome, and who waits for it. Driven by: `writes`, `sign_in`,
 //! `admin` (propose), `links` (what the primary says), the node (what was applied, the clock).
-//! Invariants: each is answered once: by the outcome of its own entry, by a refusal while nothing was
-//! done, or by `outcome_unknown`. Does not: know what an operation means.
+//! Invariants: each is answered once: by the outcome of its own entry, by a refusal while nothing
+//! was done, or by `outcome_unknown`. Does not: know what an operation means.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -165,8 +165,8 @@ impl Node {
         }
     }
 
-    /// An entry was applied: whoever waits for it is answered; whoever waits for another entry at its
-    /// place, or before it, waits for one that is gone.
+    /// An entry was applied: whoever waits for it is answered; whoever waits for another entry at
+    /// its place, or before it, waits for one that is gone.
     pub(super) fn settle(&mut self, index: Index, ballot: Ballot, outcome: Option<Outcome>) {
         let mut outcome = outcome;
         while let Some((&at, &(logged_in, number))) = self.pipeline.logged.first_key_value()

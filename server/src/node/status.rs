@@ -210,7 +210,8 @@ impl Node {
         true
     }
 
-    /// Writes down once what has changed: how many copies there are, and what became of each server.
+    /// Writes down once what has changed: how many copies there are, and what became of each
+    /// server.
     fn log_changes(&self, now: &Announced) {
         let Some(before) = &self.announced else { return };
         let mut changes = String::new();

@@ -24,8 +24,8 @@ const ERASE_AFTER: Duration = Duration::from_secs(12 * 60 * 60);
 const ERASE_AFTER_START: Duration = Duration::from_secs(60 * 60);
 /// A stopping server waits this long for what is under way.
 const DRAIN_WITHIN: Duration = Duration::from_secs(3);
-/// By then it ends, so that it does within five seconds, with the last lines to clients. Tables that
-/// are not durable yet are none that are lost: the journal holds everything.
+/// By then it ends, so that it does within five seconds, with the last lines to clients. Tables
+/// that are not durable yet are none that are lost: the journal holds everything.
 const STOP_WITHIN: Duration = Duration::from_millis(4_300);
 
 /// How far stopping has come.

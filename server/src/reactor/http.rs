@@ -187,7 +187,8 @@ fn metrics(health: Health) -> String {
     for (name, kind, help, value) in figures {
         let written = write!(
             text,
-            "# HELP holdfast_{name} {help}\n# TYPE holdfast_{name} {kind}\nholdfast_{name} {value}\n"
+            "# HELP holdfast_{name} {help}\n# TYPE holdfast_{name} {kind}\n\
+             holdfast_{name} {value}\n"
         );
         written.expect("writing to a string cannot fail");
     }

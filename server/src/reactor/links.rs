@@ -1,10 +1,10 @@
 //! The links between servers: dialled and accepted, frames in and out.
 //!
-//! Owns: one [`Connection`] for each. Driven by: the reactor's loop. Invariants: a link speaks TLS with
-//! the cluster's own authority on both sides before the node hears of it; a refused dial is told
-//! apart from every other failure, for it alone proves something; the node hears of each end exactly
-//! once, unless it closed the link itself; what waits to be written to one server is bounded. Does
-//! not: look into a frame, or dial by itself.
+//! Owns: one [`Connection`] for each. Driven by: the reactor's loop. Invariants: a link speaks TLS
+//! with the cluster's own authority on both sides before the node hears of it; a refused dial is
+//! told apart from every other failure, for it alone proves something; the node hears of each end
+//! exactly once, unless it closed the link itself; what waits to be written to one server is
+//! bounded. Does not: look into a frame, or dial by itself.
 
 #![expect(clippy::disallowed_methods, reason = "the rim: this is where sockets are opened")]
 

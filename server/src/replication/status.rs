@@ -1,7 +1,7 @@
 //! What this server knows about the cluster, for people and for clients.
 //!
-//! Owns: [`Status`] and [`Standing`]. Driven by: the node, whenever it likes. Invariants: nothing in
-//! here decides anything; what is said to be down is proven dead, and silence is called silence.
+//! Owns: [`Status`] and [`Standing`]. Driven by: the node, whenever it likes. Invariants: nothing
+//! in here decides anything; what is said to be down is proven dead, and silence is called silence.
 //! Does not: say more than one server can know; a backup knows its own lag and no other's.
 
 use holdfast_common::ids::ServerId;

@@ -150,8 +150,8 @@ fn a_client_that_has_ended_its_side_and_does_not_read_costs_no_processor_time() 
     let mut client = resume_on(&stream, &token);
     let ids: Vec<_> = (0..200).map(|_| client.ask("history", json!({"conv": conv}))).collect();
     stream.shutdown(Shutdown::Write).unwrap();
-    // The window opens a little, again and again: each time an edge comes. While it is closed, there
-    // is nothing to do, however much waits.
+    // The window opens a little, again and again: each time an edge comes. While it is closed,
+    // there is nothing to do, however much waits.
     let mut left = ids.len();
     let mut busy = 0;
     while left > 0 {

@@ -1,9 +1,9 @@
 //! Owns: one [`Node`] with the workers that its jobs go to, their queues, the clock, and what
 //! survives when the server dies. Driven by: scripts and the random driver. Invariants: nothing
 //! moves by itself; journal and tables do their jobs in the order given and answer in that order,
-//! as threads with a queue do (so does the one for maintenance), while readers and hash threads may overtake each other; everything
-//! follows from the seed. Does not: play the rim, so whoever drives it keeps to the bound of
-//! unanswered requests.
+//! as threads with a queue do (so does the one for maintenance), while readers and hash threads may
+//! overtake each other; everything follows from the seed. Does not: play the rim, so whoever drives
+//! it keeps to the bound of unanswered requests.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

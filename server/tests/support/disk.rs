@@ -30,8 +30,8 @@ impl SmallDisk {
         BufReader::new(stdout).read_line(&mut said).expect("a pipe");
         assert_eq!(
             said, "mounted\n",
-            "`unshare --map-root-user --mount` and `mount -t tmpfs` must be allowed here: this test \
-             fills a disk, and may not fill the machine's"
+            "`unshare --map-root-user --mount` and `mount -t tmpfs` must be allowed here: this \
+             test fills a disk, and may not fill the machine's"
         );
         SmallDisk { holder, folder: folder.to_owned() }
     }
