@@ -17,13 +17,14 @@
 //!
 //! Who waits for what, on the way of one request (a client's id and the request's go with each):
 //!
-//! | word | holds | until |
-//! |---|---|---|
-//! | `Kind`: `SignIn`, `Question`, `Change` | a request as it was asked | its turn: `gate` (the state is whole), `held` (what came before it is under way), `questions` |
-//! | `Checked` | a change that needs the password | `Change::Checked` is not begun, `Then::Checked` is in the log and may come back `Stale` |
-//! | `Task`: `SignInTask` with its `Step`, `WriteTask` with its `WriteStep`, `AdminTask` with its `AdminStep` | how far its preparing has come | the answer of a job, by its `Ticket` |
-//! | `HashWaiting` | a hash job | a hash thread is free |
-//! | `Waiting` with its `Then` | what the outcome is for | its entry is applied (`pipeline`) |
+//! - `Kind` (`SignIn`, `Question`, `Change`): a request as it was asked, until its turn: `gate` (the
+//!   state is whole), `held` (what came before it is under way), `questions`;
+//! - `Checked`: a change that needs the password. `Change::Checked` is not begun, `Then::Checked` is
+//!   in the log and may come back `Stale`;
+//! - `Task` (`SignInTask`, `WriteTask`, `AdminTask`, each with its step): how far its preparing has
+//!   come, until a job answers, by its `Ticket`;
+//! - `HashWaiting`: a hash job, until a hash thread is free;
+//! - `Waiting` with its `Then`: what the outcome is for, until its entry is applied (`pipeline`).
 //!
 //! `replication` is a machine of the same shape: its `Input` and `Effect` stay within this module.
 //!

@@ -2,10 +2,10 @@
 //!
 //! Owns: the rules of taking requests (`gate`, `held`, `questions`), and the questions under way.
 //! Driven by: the node's inputs, and each answer that lets another request go on. Invariants: a
-//! request is answered once; behind a sign-in everything waits, behind a write that is being prepared
-//! later writes do; a connection has one question at the readers. Does not: know how a write is
-//! prepared (`writes`), how a session is made (`sign_in`), or what a line may ask how often, but for
-//! questions.
+//! request is answered once; behind a sign-in everything waits, behind a write that is being
+//! prepared later writes do; a connection has one question at the readers. Does not: know how a
+//! write is prepared (`writes`), how a session is made (`sign_in`), or what a line may ask how
+//! often, but for questions.
 
 use std::mem::discriminant;
 use std::net::IpAddr;

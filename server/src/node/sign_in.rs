@@ -4,11 +4,11 @@
 //! connection sends meanwhile is held. What was verified can be overtaken by another write (a
 //! changed password, a name taken): applying then says `Stale`, and the walk begins anew.
 //!
-//! Owns: the steps of a sign-in, and its limits. Driven by: `requests`, then the answers of jobs and
-//! the outcome of the entry. Invariants: every refusal is made from a state that holds what was
+//! Owns: the steps of a sign-in, and its limits. Driven by: `requests`, then the answers of jobs
+//! and the outcome of the entry. Invariants: every refusal is made from a state that holds what was
 //! acknowledged; an unknown name and a wrong password are answered alike, in the same time; no view
-//! from before the end of a session makes a connection signed in; a token leaves once, to its client.
-//! Does not: hash (`credentials` has the queue), or send events (`events`).
+//! from before the end of a session makes a connection signed in; a token leaves once, to its
+//! client. Does not: hash (`credentials` has the queue), or send events (`events`).
 
 use std::mem::discriminant;
 use std::net::IpAddr;

@@ -3,8 +3,8 @@
 //! Owns: how a write is prepared (names into ids, passwords verified), its limits, and what its
 //! outcome is for. Driven by: `requests` (a change whose turn has come), the answers of jobs, and
 //! `pipeline` (its outcome). Invariants: writes of one connection are proposed in the order sent;
-//! whatever is not deterministic is in the operation before it is proposed; what was verified and is
-//! no longer so is prepared again. Does not: log or forward an operation (`pipeline`).
+//! whatever is not deterministic is in the operation before it is proposed; what was verified and
+//! is no longer so is prepared again. Does not: log or forward an operation (`pipeline`).
 
 use std::mem::discriminant;
 
