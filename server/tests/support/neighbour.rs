@@ -27,8 +27,8 @@ pub(crate) fn undisturbed<T>(server: &Server, act: impl FnOnce() -> T) -> T {
                 client.ok("conversations", json!({}));
                 worst = worst.max(start.elapsed());
                 rounds += 1;
-                // Questions all the time would be a load of their own.
-                std::thread::sleep(Duration::from_millis(1));
+                // Within what the server lets one account ask a second.
+                std::thread::sleep(Duration::from_millis(25));
             }
             worst
         });
