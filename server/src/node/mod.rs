@@ -17,10 +17,10 @@
 //!
 //! Who waits for what, on the way of one request (a client's id and the request's go with each):
 //!
-//! - `Kind` (`SignIn`, `Question`, `Change`): a request as it was asked, until its turn: `gate` (the
-//!   state is whole), `held` (what came before it is under way), `questions`;
-//! - `Checked`: a change that needs the password. `Change::Checked` is not begun, `Then::Checked` is
-//!   in the log and may come back `Stale`;
+//! - `Kind` (`SignIn`, `Question`, `Change`): a request as it was asked, until its turn: `gate`
+//!   (the state is whole), `held` (what came before it is under way), `questions`;
+//! - `Checked`: a change that needs the password. `Change::Checked` is not begun, `Then::Checked`
+//!   is in the log and may come back `Stale`;
 //! - `Task` (`SignInTask`, `WriteTask`, `AdminTask`, each with its step): how far its preparing has
 //!   come, until a job answers, by its `Ticket`;
 //! - `HashWaiting`: a hash job, until a hash thread is free;
