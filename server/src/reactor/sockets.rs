@@ -247,6 +247,11 @@ impl Sockets {
         }
         self.lingering.push_back((now + LINGER, id));
         self.dirty.insert(id);
+    }
+
+    /// Lets the oldest go where too many linger: by the end of a turn their last lines are with the
+    /// system, unless they do not read.
+    fn bound_lingering(&mut self) {
         while self.lingering.len() > self.lingering_max
             && let Some((_, oldest)) = self.lingering.pop_front()
         {
@@ -280,6 +285,7 @@ impl Sockets {
                 self.end(id, &CloseReason::EndOfStream, inputs);
             }
         }
+        self.bound_lingering();
     }
 
     /// When [`Sockets::expire`] has something to do.
