@@ -4,9 +4,12 @@
 #![allow(dead_code, reason = "each test uses its own part of this")]
 
 pub(crate) mod client;
+pub(crate) mod cluster;
 #[cfg(target_os = "linux")]
 pub(crate) mod disk;
+pub(crate) mod line;
 pub(crate) mod neighbour;
+pub(crate) mod proxy;
 pub(crate) mod server;
 pub(crate) mod sockets;
 pub(crate) mod tls;

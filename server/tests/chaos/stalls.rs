@@ -1,0 +1,67 @@
+//! Processes that stop for a while, and wires between them that do not carry.
+
+use std::time::Duration;
+
+use super::support::cluster::Cluster;
+use super::support::proxy::Wire;
+use super::{Folder, crowd, settle};
+
+#[test]
+fn a_backup_that_is_frozen_is_left_behind_and_comes_back() {
+    let folder = Folder::new();
+    let mut cluster = Cluster::start(folder.path(), 3);
+    let crowd = crowd(&cluster);
+    let backup = cluster.backups()[0];
+    cluster.freeze(backup);
+    cluster.until_in_sync(2);
+    crowd.until_answered(50);
+    cluster.thaw(backup);
+    cluster.until_in_sync(3);
+    settle(&mut cluster, crowd);
+}
+
+#[test]
+fn a_primary_that_is_frozen_is_replaced_and_does_not_speak_for_anybody_when_it_wakes() {
+    let folder = Folder::new();
+    let mut cluster = Cluster::start(folder.path(), 3);
+    let crowd = crowd(&cluster);
+    let primary = cluster.primary();
+    cluster.freeze(primary);
+    cluster.until_in_sync(2);
+    crowd.until_answered(50);
+    cluster.thaw(primary);
+    cluster.until_in_sync(3);
+    settle(&mut cluster, crowd);
+}
+
+#[test]
+fn writes_go_on_when_one_way_between_two_servers_carries_nothing() {
+    let folder = Folder::new();
+    let mut cluster = Cluster::start_wired(folder.path(), 3);
+    let crowd = crowd(&cluster);
+    let (primary, backups) = (cluster.primary(), cluster.backups());
+    let ways = [(primary, backups[0]), (backups[0], primary), (backups[0], backups[1])];
+    for (from, to) in ways {
+        for wire in [Wire::Cut, Wire::BlockedForth] {
+            cluster.wire(from, to).set(wire);
+            std::thread::sleep(Duration::from_millis(500));
+            crowd.until_answered(20);
+            cluster.wire(from, to).set(Wire::Whole);
+            cluster.until_in_sync(3);
+        }
+    }
+    settle(&mut cluster, crowd);
+}
+
+#[test]
+fn writes_go_on_over_slow_wires_and_over_a_death_behind_them() {
+    let folder = Folder::new();
+    let mut cluster = Cluster::start_wired(folder.path(), 3);
+    let crowd = crowd(&cluster);
+    cluster.wires().for_each(|way| way.delay(Duration::from_millis(10)));
+    crowd.until_answered(50);
+    let primary = cluster.primary();
+    cluster.kill(&[primary]);
+    crowd.until_answered(50);
+    settle(&mut cluster, crowd);
+}

@@ -1,0 +1,275 @@
+//! Several built servers that form a cluster on loopback, to be killed, frozen, wiped and started
+//! again by number. What they are doing is asked over chat/1 alone, as anybody could.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::line::Line;
+use super::proxy::Proxy;
+use super::server::free_port;
+
+/// Everything that a cluster does by itself is done within this, however slow the machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Settings that make people cheap.
+const CHEAP: &str =
+    "BCRYPT_COST=4\nLIMIT_SENDS_PER_S=1000000\nLIMIT_SIGNIN_FAILS_PER_MIN=1000000\n";
+
+struct Member {
+    env: PathBuf,
+    client: SocketAddr,
+    process: Option<Child>,
+    is_frozen: bool,
+}
+
+/// See the module's page.
+pub(crate) struct Cluster {
+    folder: PathBuf,
+    members: BTreeMap<u8, Member>,
+    /// By who dials whom; none where servers dial each other directly.
+    proxies: BTreeMap<(u8, u8), Proxy>,
+}
+
+fn local(port: u16) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], port))
+}
+
+impl Cluster {
+    /// `count` servers of one settings file, all started and in sync.
+    pub(crate) fn start(folder: &Path, count: u8) -> Cluster {
+        let mut cluster = Cluster::prepare(folder, count, false);
+        cluster.launch_all();
+        cluster.until_in_sync(count);
+        cluster
+    }
+
+    /// The same, with a proxy on every way from a server to another one.
+    pub(crate) fn start_wired(folder: &Path, count: u8) -> Cluster {
+        let mut cluster = Cluster::prepare(folder, count, true);
+        cluster.launch_all();
+        cluster.until_in_sync(count);
+        cluster
+    }
+
+    /// Settings; nothing runs yet.
+    pub(crate) fn prepare(folder: &Path, count: u8, is_wired: bool) -> Cluster {
+        let numbers = 1..=count;
+        let ports: BTreeMap<u8, (u16, u16)> =
+            numbers.clone().map(|number| (number, (free_port(), free_port()))).collect();
+        let mut proxies = BTreeMap::new();
+        let mut members = BTreeMap::new();
+        for number in numbers.clone() {
+            let mut text = format!("DATA_DIR=./data\n{CHEAP}");
+            for other in numbers.clone() {
+                let (client, mut replica) = ports[&other];
+                if is_wired && other != number {
+                    let proxy = Proxy::open(local(free_port()), local(replica));
+                    replica = proxy.from.port();
+                    proxies.insert((number, other), proxy);
+                }
+                text += &format!(
+                    "SERVER{other}_IP=127.0.0.1\nCLIENT_PORT{other}={client}\n\
+                     REPLICA_PORT{other}={replica}\n"
+                );
+            }
+            let name = if is_wired { format!("{number}.env") } else { "settings.env".to_owned() };
+            let env = folder.join(name);
+            fs::write(&env, text).expect("a writable folder");
+            let client = local(ports[&number].0);
+            members.insert(number, Member { env, client, process: None, is_frozen: false });
+        }
+        Cluster { folder: folder.to_owned(), members, proxies }
+    }
+
+    /// Every server's number.
+    pub(crate) fn numbers(&self) -> Vec<u8> {
+        self.members.keys().copied().collect()
+    }
+
+    /// The numbers of those that run and are not frozen.
+    pub(crate) fn awake(&self) -> Vec<u8> {
+        let awake = |(number, member): (&u8, &Member)| {
+            (member.process.is_some() && !member.is_frozen).then_some(*number)
+        };
+        self.members.iter().filter_map(awake).collect()
+    }
+
+    /// Where clients find a server.
+    pub(crate) fn address(&self, number: u8) -> SocketAddr {
+        self.members[&number].client
+    }
+
+    /// The same of all.
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        self.members.values().map(|member| member.client).collect()
+    }
+
+    /// The wire on which server `from` speaks to server `to`.
+    pub(crate) fn wire(&self, from: u8, to: u8) -> &Proxy {
+        &self.proxies[&(from, to)]
+    }
+
+    /// All wires, both ways, between a server and the others.
+    pub(crate) fn wires_of(&self, number: u8) -> impl Iterator<Item = &Proxy> {
+        let touches = move |((from, to), _): &(&(u8, u8), &Proxy)| *from == number || *to == number;
+        self.proxies.iter().filter(touches).map(|(_, proxy)| proxy)
+    }
+
+    /// All wires.
+    pub(crate) fn wires(&self) -> impl Iterator<Item = &Proxy> {
+        self.proxies.values()
+    }
+
+    fn member(&mut self, number: u8) -> &mut Member {
+        self.members.get_mut(&number).expect("a server of this cluster")
+    }
+
+    fn wires_to(&self, number: u8) -> impl Iterator<Item = &Proxy> {
+        self.proxies.iter().filter(move |((_, to), _)| *to == number).map(|(_, proxy)| proxy)
+    }
+
+    /// Starts a server that does not run; waits for nothing.
+    pub(crate) fn launch(&mut self, number: u8) {
+        self.wires_to(number).for_each(Proxy::reopen);
+        let mut options = fs::OpenOptions::new();
+        let stderr = self.folder.join(format!("stderr{number}"));
+        let stderr = options.append(true).create(true).open(stderr).expect("a writable folder");
+        let member = self.member(number);
+        assert!(member.process.is_none(), "server {number} runs already");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast-server"));
+        command.args(["--id", &number.to_string(), "--env"]).arg(&member.env);
+        let child = command.stdin(Stdio::null()).stderr(stderr).spawn();
+        member.process = Some(child.expect("the server's binary is built"));
+    }
+
+    /// Starts every server that does not run.
+    pub(crate) fn launch_all(&mut self) {
+        for number in self.numbers() {
+            if self.members[&number].process.is_none() {
+                self.launch(number);
+            }
+        }
+    }
+
+    /// `kill -9` to some servers at the same instant.
+    pub(crate) fn kill(&mut self, numbers: &[u8]) {
+        for number in numbers {
+            if let Some(process) = &mut self.member(*number).process {
+                process.kill().expect("our own child can be killed");
+            }
+        }
+        for number in numbers {
+            let member = self.member(*number);
+            if let Some(mut process) = member.process.take() {
+                process.wait().expect("our own child can be awaited");
+            }
+            member.is_frozen = false;
+            self.wires_to(*number).for_each(Proxy::shut);
+        }
+    }
+
+    fn signal(&self, number: u8, name: &str) {
+        let process = self.members[&number].process.as_ref().expect("it runs");
+        let sent = Command::new("kill").args(["-s", name, &process.id().to_string()]).status();
+        assert!(sent.expect("kill is there").success());
+    }
+
+    /// SIGSTOP.
+    pub(crate) fn freeze(&mut self, number: u8) {
+        self.signal(number, "STOP");
+        self.member(number).is_frozen = true;
+    }
+
+    /// SIGCONT.
+    pub(crate) fn thaw(&mut self, number: u8) {
+        self.signal(number, "CONT");
+        self.member(number).is_frozen = false;
+    }
+
+    /// The same to all that are frozen.
+    pub(crate) fn thaw_all(&mut self) {
+        for number in self.numbers() {
+            if self.members[&number].is_frozen {
+                self.thaw(number);
+            }
+        }
+    }
+
+    /// Takes the disk of a server that does not run.
+    pub(crate) fn wipe(&mut self, number: u8) {
+        assert!(self.members[&number].process.is_none(), "server {number} runs");
+        let folder = self.folder.join("data").join(format!("server{number}"));
+        fs::remove_dir_all(folder).expect("a folder of ours");
+    }
+
+    /// What a server says of the cluster; nothing if it does not answer.
+    pub(crate) fn status(&self, number: u8) -> Option<Value> {
+        Line::dial(self.address(number), Duration::from_secs(1))?.call("status", &json!({}))?.ok()
+    }
+
+    /// How many servers hold each new write, by one that is awake and takes writes.
+    pub(crate) fn in_sync(&self) -> Option<u8> {
+        let copies = |number| {
+            let status = self.status(number).filter(|status| status["writable"] == true)?;
+            status["in_sync"].as_u64()
+        };
+        let copies = self.awake().into_iter().filter_map(copies).max()?;
+        u8::try_from(copies).ok()
+    }
+
+    /// Waits until writes are taken, with so many copies of each; gives how long that took.
+    pub(crate) fn until_in_sync(&mut self, copies: u8) -> Duration {
+        let start = Instant::now();
+        while self.in_sync() != Some(copies) {
+            self.must_run();
+            assert!(
+                start.elapsed() < PATIENCE,
+                "not {copies} copies, but: {:#?}",
+                self.awake().into_iter().map(|number| self.status(number)).collect::<Vec<_>>()
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        start.elapsed()
+    }
+
+    /// The server that leads, as it says itself.
+    pub(crate) fn primary(&self) -> u8 {
+        let start = Instant::now();
+        loop {
+            let leads = |number: &u8| {
+                self.status(*number).is_some_and(|status| status["role"] == "primary")
+            };
+            if let Some(number) = self.awake().into_iter().find(leads) {
+                return number;
+            }
+            assert!(start.elapsed() < PATIENCE, "nobody leads");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Those that are awake and do not lead.
+    pub(crate) fn backups(&self) -> Vec<u8> {
+        let primary = self.primary();
+        self.awake().into_iter().filter(|number| *number != primary).collect()
+    }
+
+    /// Fails if a server has ended by itself.
+    pub(crate) fn must_run(&mut self) {
+        for (number, member) in &mut self.members {
+            let ended = member.process.as_mut().and_then(|child| child.try_wait().ok().flatten());
+            assert!(ended.is_none(), "server {number} ended with {ended:?}");
+        }
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        let numbers = self.numbers();
+        self.kill(&numbers);
+    }
+}
