@@ -6,9 +6,10 @@
 //! is expected; a `Config` that exists is whole and consistent. Does not: read the environment or a
 //! file by itself ([`from_system`] does, at the rim).
 //!
-//! One key exists for tests alone and is refused in a file: `TEST_FOREIGN_LOOPBACK`, an address of
+//! Two keys exist for tests alone and are refused in a file: `TEST_FOREIGN_LOOPBACK`, an address of
 //! this machine (say 127.0.0.9) that counts as another machine's, so that the rules for plain text
-//! can be tried without one.
+//! can be tried without one; and `TEST_JOURNAL_KEEP_BYTES`, how much of the journal stays for
+//! servers that were away, so that they need a snapshot after a few messages.
 
 mod file;
 mod keys;
@@ -169,6 +170,8 @@ pub struct Config {
     pub registration: Registration,
     /// For tests: an address of this machine that counts as another machine's.
     pub foreign_loopback: Option<IpAddr>,
+    /// For tests: so much of the journal stays for servers that were away, in small segments.
+    pub journal_keep_bytes: Option<u64>,
 }
 
 impl Config {
@@ -215,6 +218,7 @@ impl Config {
                 &[("open", Registration::Open), ("closed", Registration::Closed)],
             ),
             foreign_loopback: keys.ip("TEST_FOREIGN_LOOPBACK"),
+            journal_keep_bytes: keys.parsed("TEST_JOURNAL_KEEP_BYTES", "a number of bytes"),
             servers,
         };
         if config.heartbeat_ms * 2 > config.election_ms {

@@ -20,6 +20,7 @@ use holdfast_common::ids::{ServerId, hex};
 use holdfast_common::logging::{self, Logging};
 use holdfast_common::net::tls::{self, Identity};
 use holdfast_server::entry::ClusterId;
+use holdfast_server::journal;
 use holdfast_server::node::effect::Input;
 use holdfast_server::node::{Node, Settings, Shared};
 use holdfast_server::reactor::{self, Ended, Listeners, Parts};
@@ -30,6 +31,8 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 /// Committed entries kept in memory for servers that are a little behind.
 const MEMORY_ENTRIES: usize = 10_000;
+/// Where tests keep a short journal, so that it is asked for.
+const MEMORY_ENTRIES_IN_TESTS: usize = 100;
 
 /// One Holdfast server, in the foreground.
 #[derive(Debug, Parser)]
@@ -157,7 +160,12 @@ fn serve(
         Some((certificate, key)) => tls::own_certificate_config(certificate, key)
             .map_err(|error| Failure::configuration(error.to_string()))?,
     };
-    let store = store::open(folder, server, salts()?).map_err(Failure::fault)?;
+    let salts = salts()?;
+    let options = match config.journal_keep_bytes {
+        None => journal::Options::new(salts.journal),
+        Some(_) => journal::Options::small(salts.journal),
+    };
+    let store = store::open_sized(folder, server, salts, options).map_err(Failure::fault)?;
     log::info!(
         "store opened life={} applied={} last={}",
         store.incarnation.life,
@@ -285,7 +293,7 @@ fn assemble(
     identity: Identity,
     (connections_max, lingering_max): (usize, usize),
 ) -> Result<(Parts, std::fs::File), Failure> {
-    let Store { journal, rows, incarnation, applied, recovered, lock } = store;
+    let Store { journal, rows, incarnation, applied, recovered, beside, lock } = store;
     let cluster = ClusterId(random()?);
     let now = reactor::now();
     let replication_now = replication::Now { at: now.moment(), wall_ms: now.wall_ms };
@@ -300,7 +308,10 @@ fn assemble(
         election_ms: config.election_ms,
         remove_ms: config.remove_ms,
         has_set_aside: false,
-        memory_entries: MEMORY_ENTRIES,
+        memory_entries: match config.journal_keep_bytes {
+            None => MEMORY_ENTRIES,
+            Some(_) => MEMORY_ENTRIES_IN_TESTS,
+        },
         seed: u64::from_le_bytes(random()?),
         fresh_cluster: cluster,
         rules: replication::Rules::default(),
@@ -331,7 +342,11 @@ fn assemble(
             .filter(|each| each.server != server)
             .map(|each| (each.server, each.replica()))
             .collect(),
-        journal: JournalWorker::new(journal),
+        journal: match config.journal_keep_bytes {
+            None => JournalWorker::new(journal),
+            Some(bytes) => JournalWorker::keeping(journal, bytes),
+        },
+        next_store: Box::new(beside),
         tables: TablesWorker::new(Box::new(rows)),
         bcrypt_cost: config.bcrypt_cost,
         hash_threads,

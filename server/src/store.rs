@@ -3,7 +3,7 @@
 //! ```text
 //! serverN/lock       held by the process that serves
 //! serverN/store      the store's id (random, made once) and its life (counts starts)
-//! serverN/CURRENT    names the tables and the journal that belong together
+//! serverN/CURRENT    K: names the tables and the journal that belong together
 //! serverN/tables/K   rows        serverN/journal/K   segments
 //! serverN/admin.sock the administration socket
 //! ```
@@ -15,6 +15,7 @@
 //! do not fit together are refused, never repaired. Does not: serve, or delete what it does not
 //! understand.
 
+mod current;
 mod restore;
 mod secret;
 
@@ -32,6 +33,8 @@ use crate::journal::{self, Disk, FolderDisk, Journal, OpenError, WatchedFolder};
 use crate::replication::Recovered;
 use crate::tables::{self, DiskRows, snapshot};
 use crate::work::{self, RecoverError};
+pub use current::Beside;
+use current::Pair;
 pub use restore::restore;
 pub use secret::secret;
 
@@ -128,6 +131,8 @@ pub struct Store {
     pub applied: Cursor,
     /// What replication goes on from.
     pub recovered: Recovered,
+    /// Where a snapshot becomes the next life's store.
+    pub beside: Beside,
     /// Kept for as long as the process lives.
     pub lock: File,
 }
@@ -146,24 +151,40 @@ pub struct Salts {
 /// # Errors
 /// [`StoreError`]
 pub fn open(folder: &Path, server: ServerId, salts: Salts) -> Result<Store, StoreError> {
+    open_sized(folder, server, salts, journal::Options::new(salts.journal))
+}
+
+/// The same, with a journal of other sizes than the product's.
+///
+/// # Errors
+/// [`StoreError`]
+pub fn open_sized(
+    folder: &Path,
+    server: ServerId,
+    salts: Salts,
+    options: journal::Options,
+) -> Result<Store, StoreError> {
     let lock = lock(folder)?;
-    let options = journal::Options::new(salts.journal);
     if folder.join(restore::UNFINISHED).exists() {
         return Err(StoreError::HalfRestored(folder.to_owned()));
     }
     let damaged =
         |why: &str| StoreError::Damaged { folder: folder.to_owned(), why: why.to_owned() };
-    let identity = match read_identity(folder)? {
-        Some(identity) if has_current(folder)? => identity,
-        Some(identity) if identity.life > 0 => return Err(damaged("CURRENT is missing")),
+    let (identity, pair) = match (read_identity(folder)?, current::read(folder)?) {
+        (Some(identity), Some(pair)) => (identity, pair),
+        (Some(identity), None) if identity.life > 0 => {
+            return Err(damaged("CURRENT is missing"));
+        }
         // A start writes it before anything else, so whatever is there was a store.
-        None if holds_anything(folder) => return Err(damaged("the file `store` is missing")),
-        found => {
+        (None, _) if holds_anything(folder) => {
+            return Err(damaged("the file `store` is missing"));
+        }
+        (found, _) => {
             let store = found.map_or(StoreId(salts.store), |found| found.store);
             let identity = Incarnation { server, store, life: 0 };
             write_identity(folder, identity)?;
             begin(folder, options)?;
-            identity
+            (identity, Pair::FIRST)
         }
     };
     if identity.server != server {
@@ -171,14 +192,17 @@ pub fn open(folder: &Path, server: ServerId, salts: Salts) -> Result<Store, Stor
         return Err(StoreError::OtherServer { folder, found: identity.server, expected: server });
     }
     let incarnation = Incarnation { life: identity.life + 1, ..identity };
-    let disk = FolderDisk::new(&journal_folder(folder));
+    let disk = FolderDisk::new(&pair.journal(folder));
     let disk = disk.map_err(io_at(folder, "open the journal"))?;
-    let (mut journal, rows, meta) = open_current(folder, disk, options)?;
+    let (mut journal, rows, meta) = open_pair(folder, pair, disk, options)?;
     let recovered = recover(folder, &mut journal, &meta)?;
+    // Only now: the pair in force is whole.
+    current::remove_others(folder, Some(pair)).map_err(io_at(folder, "remove old tables"))?;
     // Last: from here on this life may speak.
     write_identity(folder, incarnation)?;
     let applied = Cursor { generation: meta.ballot.generation, index: meta.applied.0 };
-    Ok(Store { journal, rows, incarnation, applied, recovered, lock })
+    let beside = Beside::new(folder, options);
+    Ok(Store { journal, rows, incarnation, applied, recovered, beside, lock })
 }
 
 /// What `--check` found in a folder that is whole.
@@ -204,13 +228,13 @@ pub struct Checked {
 /// [`StoreError`]
 pub fn check(folder: &Path) -> Result<Checked, StoreError> {
     // Before the lock, which would make the folder.
-    if !has_current(folder)? {
+    let Some(pair) = current::read(folder)? else {
         let folder = folder.to_owned();
         return Err(StoreError::Damaged { folder, why: "there is no store in it".to_owned() });
-    }
+    };
     let _lock = lock(folder)?;
-    let watched = WatchedFolder::new(&journal_folder(folder));
-    let (mut journal, rows, meta) = open_current(folder, watched, journal::Options::new(0))?;
+    let watched = WatchedFolder::new(&pair.journal(folder));
+    let (mut journal, rows, meta) = open_pair(folder, pair, watched, journal::Options::new(0))?;
     recover(folder, &mut journal, &meta)?;
     let mut from = journal.first();
     while from <= journal.last().0 {
@@ -263,60 +287,29 @@ fn lock(folder: &Path) -> Result<File, StoreError> {
     }
 }
 
-/// Whether the folder was ever made ready.
-fn has_current(folder: &Path) -> Result<bool, StoreError> {
-    let path = folder.join("CURRENT");
-    match fs::read_to_string(&path) {
-        Ok(text) if text == "1\n" => Ok(true),
-        Ok(_) => Err(StoreError::Damaged {
-            folder: folder.to_owned(),
-            why: "CURRENT names nothing that this version knows".to_owned(),
-        }),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(io_at(&path, "read this file")(error)),
-    }
-}
-
-fn tables_folder(folder: &Path) -> PathBuf {
-    folder.join("tables").join("1")
-}
-
-fn journal_folder(folder: &Path) -> PathBuf {
-    folder.join("journal").join("1")
-}
-
 /// Whether there is anything of a store besides the file `store`.
 fn holds_anything(folder: &Path) -> bool {
     ["CURRENT", "journal", "tables"].iter().any(|name| folder.join(name).exists())
 }
 
-/// Removes what a first start left that was cut short before anything was acknowledged.
-fn clear(folder: &Path) -> Result<(), StoreError> {
-    for path in [tables_folder(folder), journal_folder(folder)] {
-        match fs::remove_dir_all(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(io_at(&path, "remove an unfinished start")(error));
-            }
-            Ok(()) | Err(_) => {}
-        }
-    }
-    Ok(())
-}
-
 /// Makes empty tables and an empty journal, and then `CURRENT`, which makes them count.
 fn begin(folder: &Path, options: journal::Options) -> Result<(), StoreError> {
-    clear(folder)?;
-    let disk = FolderDisk::new(&journal_folder(folder));
+    // What a first start left that was cut short before anything was acknowledged.
+    let removed = current::remove_others(folder, None);
+    removed.map_err(io_at(folder, "remove an unfinished start"))?;
+    let pair = Pair::FIRST;
+    let disk = FolderDisk::new(&pair.journal(folder));
     let disk = disk.map_err(io_at(folder, "make the journal"))?;
     Journal::create(disk, (Index(0), Ballot::NONE), HardState::NONE, options)?;
-    durably::make(&tables_folder(folder)).map_err(io_at(folder, "make the tables"))?;
-    drop(DiskRows::open(&tables_folder(folder))?);
-    let current = folder.join("CURRENT");
-    durably::replace(&current, b"1\n").map_err(io_at(&current, "write this file"))
+    let tables = pair.tables(folder);
+    durably::make(&tables).map_err(io_at(folder, "make the tables"))?;
+    drop(DiskRows::open(&tables)?);
+    current::write(folder, pair).map_err(io_at(folder, "write CURRENT"))
 }
 
-fn open_current<D: Disk>(
+fn open_pair<D: Disk>(
     folder: &Path,
+    pair: Pair,
     disk: D,
     options: journal::Options,
 ) -> Result<(Journal<D>, DiskRows, Meta), StoreError> {
@@ -325,11 +318,11 @@ fn open_current<D: Disk>(
         OpenError::Io(source) => io_at(folder, "read the journal")(source),
         OpenError::Missing | OpenError::Corrupt { .. } => damaged(error.to_string()),
     })?;
-    if !tables_folder(folder).exists() {
+    let tables = pair.tables(folder);
+    if !tables.exists() {
         return Err(damaged("the tables are missing".to_owned()));
     }
-    let rows =
-        DiskRows::open(&tables_folder(folder)).map_err(|error| damaged(error.to_string()))?;
+    let rows = DiskRows::open(&tables).map_err(|error| damaged(error.to_string()))?;
     let meta = chat::meta(&rows).map_err(|error| damaged(error.to_string()))?;
     Ok((journal, rows, meta))
 }

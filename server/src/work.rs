@@ -8,21 +8,24 @@
 use std::path::PathBuf;
 
 use holdfast_common::ids::Cursor;
+use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::chat::operation::Applied;
 use crate::chat::query::{Answer, Query};
-use crate::entry::{Entry, Index};
+use crate::entry::{Ballot, Entry, Index};
 use crate::replication::wire::Place;
 use crate::replication::{Append, Purpose};
 
 mod hashing;
 mod recovery;
 mod storage;
+mod streams;
 
 pub use hashing::{Hasher, Randomness};
 pub use recovery::{READ_BYTES, RecoverError, recover};
 pub use storage::{JournalWorker, MaintenanceWorker, ReaderWorker, TablesWorker};
+pub use streams::NextStore;
 
 /// A store that cannot be written or read: the process ends, a restart is the repair.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +36,9 @@ pub enum Fault {
     /// The tables'.
     #[error(transparent)]
     Tables(#[from] crate::tables::Fault),
+    /// The folder's, when a store is made in it.
+    #[error("{0}")]
+    Folder(String),
 }
 
 /// Ties a job's result to what it was for. Made by the node, never used twice.
@@ -121,6 +127,46 @@ pub enum MaintenanceJob {
     Compact,
     /// Hash every row: [`Done::RowsHashed`].
     HashRows(Ticket),
+    /// Make the next part of this stream of all rows; the first one takes its view:
+    /// [`Done::Exported`], and no answer behind the last part.
+    Export(Ticket),
+    /// The stream is over, whole or not: no answer.
+    EndExport(Ticket),
+    /// Take the next part of another server's stream; the first one begins it: [`Done::Received`].
+    Receive(Ticket, Part),
+    /// That stream will never be whole: no answer.
+    Discard(Ticket),
+    /// Put what was received whole in the store's place: [`Done::Installed`].
+    Install {
+        /// Where its rows stand.
+        place: Place,
+        /// The highest ballot that this server has promised anybody.
+        promise: Ballot,
+    },
+}
+
+/// A piece of a stream of all rows.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// In the format of `tables::snapshot`.
+    pub bytes: Vec<u8>,
+    /// Nothing follows.
+    pub is_last: bool,
+}
+
+impl std::fmt::Debug for Part {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Part({} bytes, last: {})", self.bytes.len(), self.is_last)
+    }
+}
+
+/// What became of a part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Received {
+    /// It is taken; more follows.
+    Part,
+    /// It was the last one, all is right and durable, and the rows stand here.
+    Whole(Place),
 }
 
 /// What a hash thread does.
@@ -161,6 +207,12 @@ pub enum Done {
     BackedUp(Ticket, Result<BackedUp, String>),
     /// How many rows there are, and their hash.
     RowsHashed(Ticket, RowsHash),
+    /// A part of a stream, and where the rows in it stand.
+    Exported(Ticket, Index, Part),
+    /// What became of a part, or the sentence that says why the whole stream is refused.
+    Received(Ticket, Result<Received, String>),
+    /// The next life opens what was received.
+    Installed,
     /// The hash of a new password.
     Hashed(Ticket, String, Entropy),
     /// Whether the password is the one.

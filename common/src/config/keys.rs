@@ -122,7 +122,7 @@ impl<'a> Keys<'a> {
         (1..=SERVERS_MAX).filter(named).max().unwrap_or(0)
     }
 
-    fn parsed<T: FromStr>(&mut self, key: &str, expected: &str) -> Option<T> {
+    pub(super) fn parsed<T: FromStr>(&mut self, key: &str, expected: &str) -> Option<T> {
         let text = self.filled(key)?;
         match text.parse() {
             Ok(value) => Some(value),

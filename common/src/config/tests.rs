@@ -112,6 +112,9 @@ fn what_is_for_tests_alone_is_refused_in_the_file() {
         ["TEST_FOREIGN_LOOPBACK"]
     );
     assert!(load(ONE, &[("TEST_FOREIGN_LOOPBACK", "127.0.0.9")]).is_ok());
+    let keep = "TEST_JOURNAL_KEEP_BYTES";
+    assert_eq!(faults(&(ONE.to_owned() + keep + "=1000\n")), [keep]);
+    assert_eq!(load(ONE, &[(keep, "1000")]).unwrap().journal_keep_bytes, Some(1000));
 }
 
 #[test]

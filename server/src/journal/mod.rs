@@ -54,6 +54,11 @@ impl Options {
     pub const fn new(salt: u32) -> Options {
         Options { segment_bytes: 64 << 20, first_segment_bytes: 4 << 20, salt }
     }
+
+    /// The same with small segments, for tests of what happens when old ones are gone.
+    pub const fn small(salt: u32) -> Options {
+        Options { segment_bytes: 64 << 10, first_segment_bytes: 64 << 10, salt }
+    }
 }
 
 /// What is made durable at once.

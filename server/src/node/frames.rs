@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize};
 use crate::chat::operation::Operation;
 use crate::entry::{Ballot, Index};
 use crate::replication::wire::{Hello, Message};
+use crate::work::Part;
 
 /// The version of these frames. Servers of different versions do not link.
-pub(super) const WIRE: u32 = 1;
+pub(super) const WIRE: u32 = 2;
 
 /// One frame.
 #[derive(Debug, Serialize, Deserialize)]
@@ -26,6 +27,23 @@ pub(super) enum Frame {
     Forward(u64, Operation),
     /// From the primary: what became of it.
     Forwarded(u64, Forwarded),
+    /// From the primary: a part of all its rows, since the log does not reach back to what the
+    /// receiver lacks.
+    Snapshot {
+        /// The sender's number of the stream.
+        stream: u64,
+        /// Which part of it, from 0.
+        number: u64,
+        /// The part.
+        part: Part,
+    },
+    /// To the primary: so many parts of this stream are taken.
+    SnapshotTaken {
+        /// The receiver's number of the stream.
+        stream: u64,
+        /// How many.
+        taken: u64,
+    },
 }
 
 /// The first frame of a link.
@@ -77,7 +95,12 @@ impl Frame {
     pub(super) fn check(&self) -> Result<(), &'static str> {
         match self {
             Frame::Replication(message) => message.check(),
-            _ => Ok(()),
+            Frame::Hello(_)
+            | Frame::Refused(_)
+            | Frame::Forward(..)
+            | Frame::Forwarded(..)
+            | Frame::Snapshot { .. }
+            | Frame::SnapshotTaken { .. } => Ok(()),
         }
     }
 

@@ -191,7 +191,7 @@ impl Bench {
             Job::Maintenance(MaintenanceJob::Backup(ticket, _)) => {
                 Ok(Some(Done::BackedUp(ticket, Err("not here".to_owned()))))
             }
-            Job::Maintenance(job) => self.maintenance.run(job).map(Some),
+            Job::Maintenance(job) => self.maintenance.run(job),
             Job::Reader(job) => self.readers.run(job).map(Some),
             Job::Hash(job) => Ok(Some(self.hasher.run(job))),
         };

@@ -135,6 +135,7 @@ impl Node {
 
     pub(super) fn link_closed(&mut self, link: LinkId) {
         if let Some(inward) = self.links.inward.remove(&link) {
+            self.inward_lost(link);
             if let Some(peer) = inward.peer {
                 self.replicate(Input::Ended { peer });
             }
@@ -152,6 +153,7 @@ impl Node {
         if let Some(peer) = self.links.peers.get_mut(&server) {
             peer.open = None;
         }
+        self.stream_lost(incarnation);
         self.replicate(Input::Closed { peer: incarnation });
         self.dial(server);
     }
@@ -190,7 +192,7 @@ impl Node {
                 let from = self.links.inward.get(&link).and_then(|inward| inward.peer);
                 match (from, frame.check()) {
                     (Some(_), Err(why)) => self.end_link(link, why),
-                    (Some(from), Ok(())) => self.frame_from(from, frame),
+                    (Some(from), Ok(())) => self.frame_from(link, from, frame),
                     (None, _) => self.end_link(link, "it speaks before its greeting"),
                 }
             }
@@ -198,11 +200,15 @@ impl Node {
         }
     }
 
-    fn frame_from(&mut self, from: Incarnation, frame: Frame) {
+    fn frame_from(&mut self, link: LinkId, from: Incarnation, frame: Frame) {
         match frame {
             Frame::Replication(message) => self.replicate(Input::Message { from, message }),
             Frame::Forward(number, operation) => self.forward_from(from, number, operation),
             Frame::Forwarded(number, outcome) => self.forwarded(from, number, outcome),
+            Frame::Snapshot { stream, number, part } => {
+                self.snapshot_part((link, from), stream, number, part);
+            }
+            Frame::SnapshotTaken { stream, taken } => self.snapshot_taken(from, stream, taken),
             Frame::Hello(_) | Frame::Refused(_) => {}
         }
     }
@@ -276,7 +282,7 @@ impl Node {
     }
 
     /// Ends a link for a reason that an operator can act on.
-    fn end_link(&mut self, link: LinkId, why: &str) {
+    pub(super) fn end_link(&mut self, link: LinkId, why: &str) {
         let server = match self.links.inward.get(&link) {
             Some(inward) => Some(inward.server),
             None => self.links.dials.get(&link).map(|dial| dial.server),

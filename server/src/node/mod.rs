@@ -43,6 +43,7 @@ mod links;
 mod pipeline;
 mod requests;
 mod sign_in;
+mod snapshots;
 mod status;
 mod upkeep;
 mod writes;
@@ -68,6 +69,7 @@ use kinds::Kind;
 use limits::Buckets;
 use links::Links;
 use pipeline::Pipeline;
+use snapshots::Snapshots;
 pub use status::Metrics;
 use upkeep::Upkeep;
 
@@ -137,6 +139,7 @@ pub struct Node {
     hashing: usize,
     links: Links,
     pipeline: Pipeline,
+    snapshots: Snapshots,
     /// The server's own operations that found no room among the proposals.
     own_operations: VecDeque<Operation>,
     /// Committed entries that the tables thread has not got yet.
@@ -205,6 +208,7 @@ impl Node {
             hashing: 0,
             links: Links::new(others.into_iter(), now.instant),
             pipeline: Pipeline::default(),
+            snapshots: Snapshots::default(),
             own_operations: VecDeque::new(),
             to_apply: VecDeque::new(),
             applying: false,
@@ -267,12 +271,14 @@ impl Node {
 
     /// When to come back with [`Input::Timer`] if nothing happens before.
     pub fn deadline(&self) -> Option<Instant> {
-        let replication = self.replication.deadline().map(|at| self.now.instant_of(at));
+        let replication = self.replication.deadline().filter(|_| !self.snapshots.stands_still());
+        let replication = replication.map(|at| self.now.instant_of(at));
         [
             self.clients.deadline(),
             self.upkeep.deadline(),
             self.links.deadline(),
             self.pipeline.deadline(),
+            self.snapshots.deadline(),
             replication,
         ]
         .into_iter()
@@ -282,11 +288,14 @@ impl Node {
 
     /// Moves what can move between the machine's parts; says whether anything did.
     fn advance(&mut self) -> bool {
+        if self.snapshots.stands_still() {
+            return false;
+        }
         if let Some(effect) = self.replication.next_effect() {
             self.replication_asks(effect);
             return true;
         }
-        if self.pump() {
+        if self.pump() || self.watch_stream() {
             return true;
         }
         if !self.applying && !self.to_apply.is_empty() {
@@ -309,9 +318,7 @@ impl Node {
             Asked::Read { after, upto, purpose } => {
                 self.run(Job::Journal(JournalJob::Read { after, upto, purpose }));
             }
-            Asked::Snapshot { to } => {
-                log::warn!("server {} lacks more than the log has", to.server)
-            }
+            Asked::Snapshot { to } => self.snapshot_wanted(to),
             Asked::NewLife => self.effects.push_back(Effect::Restart { sets_aside: false }),
             Asked::Diverged { after } => {
                 log::error!("this store has what the cluster has not, behind entry {after}");
@@ -323,6 +330,9 @@ impl Node {
 
     /// Tells replication what has happened.
     fn replicate(&mut self, input: replication::Input) {
+        if self.snapshots.stands_still() {
+            return;
+        }
         let now = replication::Now { at: self.now.moment(), wall_ms: self.now.wall_ms };
         self.replication.handle(input, now);
     }
@@ -332,10 +342,14 @@ impl Node {
     }
 
     fn ticket(&mut self, task: Task) -> Ticket {
-        let ticket = Ticket(self.next_ticket);
-        self.next_ticket += 1;
+        let ticket = self.fresh_ticket();
         self.tasks.insert(ticket, task);
         ticket
+    }
+
+    fn fresh_ticket(&mut self) -> Ticket {
+        self.next_ticket += 1;
+        Ticket(self.next_ticket)
     }
 
     /// Whether the state holds everything that was acknowledged when this life began: from then on
@@ -362,6 +376,9 @@ impl Node {
             Done::Answered(ticket, answer, at) => self.answered(ticket, answer, at),
             Done::BackedUp(ticket, result) => self.backed_up(ticket, result),
             Done::RowsHashed(ticket, found) => self.rows_hashed(ticket, found),
+            Done::Exported(stream, at, part) => self.exported(stream, at, part),
+            Done::Received(stream, result) => self.received(stream, result),
+            Done::Installed => self.installed(),
             Done::Hashed(ticket, hash, entropy) => {
                 self.hash_slot_free();
                 self.hashed(ticket, hash, &entropy);

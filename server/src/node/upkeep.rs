@@ -22,6 +22,8 @@ const ERASE_AFTER: Duration = Duration::from_secs(12 * 60 * 60);
 /// A former life may have deleted texts and not erased them yet. It is done so soon that only a
 /// server that is started every hour of a day could be late.
 const ERASE_AFTER_START: Duration = Duration::from_secs(60 * 60);
+/// While a snapshot is streamed, erasing waits for so long at a time.
+const ERASE_AGAIN_AFTER: Duration = Duration::from_secs(60);
 /// A stopping server waits this long for what is under way.
 const DRAIN_WITHIN: Duration = Duration::from_secs(3);
 /// By then it ends, so that it does within five seconds, with the last lines to clients. Tables
@@ -132,8 +134,12 @@ impl Node {
             self.stopped();
         }
         if self.upkeep.erase_at.is_some_and(|at| at <= now) {
-            self.upkeep.erase_at = None;
-            self.run(Job::Maintenance(MaintenanceJob::Compact));
+            // The files would keep what the view of a stream still shows.
+            let waits = self.snapshots.is_streaming();
+            self.upkeep.erase_at = waits.then(|| now + ERASE_AGAIN_AFTER);
+            if !waits {
+                self.run(Job::Maintenance(MaintenanceJob::Compact));
+            }
         }
     }
 
@@ -149,7 +155,8 @@ impl Node {
     pub(super) fn persisted(&mut self, index: Index) {
         self.upkeep.persisting = false;
         let erase = self.upkeep.erasing.take_if(|last| *last <= index).is_some();
-        self.run(Job::Journal(JournalJob::Release { below: index.next(), erase }));
+        let below = self.snapshots.releasable(index.next(), self.now.instant);
+        self.run(Job::Journal(JournalJob::Release { below, erase }));
         if matches!(self.upkeep.stopping, Some(Stopping::Persisting { .. })) {
             if self.upkeep.dirty_since.is_some() {
                 // That was one that had begun before the last entries were applied.

@@ -94,6 +94,8 @@ pub struct Parts {
     pub journal: crate::work::JournalWorker<crate::journal::FolderDisk>,
     /// The store's tables.
     pub tables: crate::work::TablesWorker,
+    /// Where a snapshot is put.
+    pub next_store: Box<dyn crate::work::NextStore>,
     /// bcrypt's cost.
     pub bcrypt_cost: u32,
     /// Threads for passwords.
@@ -175,14 +177,16 @@ struct Reactor {
 impl Reactor {
     fn new(parts: Parts) -> Result<Reactor, LoopError> {
         let Parts { node, mut listeners, tls, identity, others, .. } = parts;
-        let Parts { journal, tables, bcrypt_cost, hash_threads, lingering_max, .. } = parts;
+        let Parts { journal, tables, next_store, .. } = parts;
+        let Parts { bcrypt_cost, hash_threads, lingering_max, .. } = parts;
         let poll = Poll::new()?;
         let registry = poll.registry();
         let bell = Arc::new(Bell::new(mio::Waker::new(registry, WAKER)?));
         listeners.register(registry)?;
         let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
         registry.register(&mut signals, SIGNALS, Interest::READABLE)?;
-        let workers = Workers::start(journal, tables, bcrypt_cost, hash_threads, bell.clone())?;
+        let stores = (journal, tables, next_store);
+        let workers = Workers::start(stores, bcrypt_cost, hash_threads, bell.clone())?;
         Ok(Reactor {
             poll,
             node,

@@ -29,7 +29,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use crate::journal::FolderDisk;
 use crate::work::{
     Done, Entropy, Fault, HashJob, Hasher, Job, JournalJob, JournalWorker, MaintenanceJob,
-    MaintenanceWorker, Randomness, ReaderJob, ReaderWorker, TablesJob, TablesWorker,
+    MaintenanceWorker, NextStore, Randomness, ReaderJob, ReaderWorker, TablesJob, TablesWorker,
 };
 
 /// Reader threads for pages of things: one may be at work on a long page, others are not to wait.
@@ -112,8 +112,11 @@ impl Workers {
     /// # Errors
     /// The system's, when a thread cannot be started.
     pub(super) fn start(
-        journal: JournalWorker<FolderDisk>,
-        tables: TablesWorker,
+        (journal, tables, next_store): (
+            JournalWorker<FolderDisk>,
+            TablesWorker,
+            Box<dyn NextStore>,
+        ),
         bcrypt_cost: u32,
         hash_threads: usize,
         bell: Arc<Bell>,
@@ -132,9 +135,9 @@ impl Workers {
             start_reader("page", &jobs)?;
         }
         let (maintenance, jobs) = unbounded();
-        let worker = MaintenanceWorker::new(tables.views());
+        let mut worker = MaintenanceWorker::joining(tables.views(), next_store);
         let results_of = results.clone();
-        start("maintenance", &jobs, move |job| results_of.put(worker.run(job).map(Some)))?;
+        start("maintenance", &jobs, move |job| results_of.put(worker.run(job)))?;
         let (journal_sender, jobs) = unbounded();
         let (mut worker, results_of) = (journal, results.clone());
         start("journal", &jobs, move |job| {

@@ -11,7 +11,8 @@ use std::path::Path;
 
 use holdfast_common::ids::ServerId;
 
-use super::{Salts, StoreError, clear, io_at, journal_folder, lock, tables_folder, write_identity};
+use super::current::{self, Pair};
+use super::{Salts, StoreError, io_at, lock, write_identity};
 use crate::chat;
 use crate::entry::{Ballot, Entry, HardState, Incarnation, Index, Payload, StoreId, View};
 use crate::folder as durably;
@@ -39,8 +40,9 @@ pub fn restore(
     );
     let _lock = lock(folder)?;
     make_room(folder)?;
-    durably::make(&tables_folder(folder)).map_err(io_at(folder, "make the tables"))?;
-    let mut rows = DiskRows::open(&tables_folder(folder))?;
+    let pair = Pair::FIRST;
+    durably::make(&pair.tables(folder)).map_err(io_at(folder, "make the tables"))?;
+    let mut rows = DiskRows::open(&pair.tables(folder))?;
     snapshot::install(&mut input, &mut rows).map_err(damaged)?;
     chat::check(&rows).map_err(|source| StoreError::Rows { path: backup.to_owned(), source })?;
     let meta = chat::meta(&rows)?;
@@ -55,7 +57,7 @@ pub fn restore(
     let entry = Entry { index: meta.applied.next(), ballot, payload: Payload::View(alone) };
     let index = entry.index;
     let mut journal = Journal::create(
-        FolderDisk::new(&journal_folder(folder)).map_err(io_at(folder, "make the journal"))?,
+        FolderDisk::new(&pair.journal(folder)).map_err(io_at(folder, "make the journal"))?,
         (meta.applied, meta.ballot),
         HardState { promise: meta.ballot, commit: meta.applied },
         journal::Options::new(salts.journal),
@@ -67,7 +69,7 @@ pub fn restore(
     })?;
     write_identity(folder, incarnation)?;
     let finish = || {
-        durably::replace(&folder.join("CURRENT"), b"1\n")?;
+        current::write(folder, pair)?;
         fs::remove_file(folder.join(UNFINISHED))?;
         durably::sync(folder)
     };
@@ -79,7 +81,8 @@ pub fn restore(
 fn make_room(folder: &Path) -> Result<(), StoreError> {
     let mark = folder.join(UNFINISHED);
     if mark.exists() {
-        clear(folder)?;
+        let removed = current::remove_others(folder, None);
+        removed.map_err(io_at(folder, "remove an unfinished restore"))?;
         for name in ["CURRENT", "store"] {
             let path = folder.join(name);
             match fs::remove_file(&path) {

@@ -61,12 +61,12 @@ fn a_first_start_that_was_cut_short_is_begun_anew_and_a_store_that_lived_never_i
     let folder = tempfile::tempdir().unwrap();
     let identity = Incarnation { server: ONE, store: StoreId(5), life: 0 };
     write_identity(folder.path(), identity).unwrap();
-    fs::create_dir_all(journal_folder(folder.path())).unwrap();
-    fs::write(journal_folder(folder.path()).join("spare"), b"half").unwrap();
+    fs::create_dir_all(Pair::FIRST.journal(folder.path())).unwrap();
+    fs::write(Pair::FIRST.journal(folder.path()).join("spare"), b"half").unwrap();
     assert_eq!(open(folder.path(), ONE, SALTS).unwrap().incarnation.store, StoreId(5));
     fs::remove_file(folder.path().join("CURRENT")).unwrap();
     assert!(matches!(open(folder.path(), ONE, SALTS), Err(StoreError::Damaged { .. })));
-    assert!(journal_folder(folder.path()).exists(), "nothing was removed");
+    assert!(Pair::FIRST.journal(folder.path()).exists(), "nothing was removed");
 }
 
 #[test]
@@ -136,13 +136,13 @@ fn a_secret_is_made_once_and_one_that_was_cut_is_refused() {
 fn tables_and_journal_that_do_not_fit_together_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     live_once(folder.path());
-    fs::remove_dir_all(journal_folder(folder.path())).unwrap();
-    let disk = FolderDisk::new(&journal_folder(folder.path())).unwrap();
+    fs::remove_dir_all(Pair::FIRST.journal(folder.path())).unwrap();
+    let disk = FolderDisk::new(&Pair::FIRST.journal(folder.path())).unwrap();
     let empty = (Index(0), Ballot::NONE);
     Journal::create(disk, empty, HardState::NONE, journal::Options::new(1)).unwrap();
     let refused = open(folder.path(), ONE, SALTS).unwrap_err();
     assert!(refused.to_string().contains("the tables stand at 1, the journal ends at 0"));
-    fs::remove_dir_all(tables_folder(folder.path())).unwrap();
+    fs::remove_dir_all(Pair::FIRST.tables(folder.path())).unwrap();
     let refused = open(folder.path(), ONE, SALTS).unwrap_err();
     assert!(refused.to_string().contains("the tables are missing"), "{refused}");
 }
@@ -173,7 +173,7 @@ fn a_backup_is_restored_as_a_new_store_in_a_new_generation_of_the_same_cluster()
 fn a_check_leaves_the_journal_as_it_is_and_says_what_a_start_would_cut_off() {
     let folder = tempfile::tempdir().unwrap();
     live_once(folder.path());
-    let journal = journal_folder(folder.path());
+    let journal = Pair::FIRST.journal(folder.path());
     let name = fs::read_dir(&journal).unwrap().map(|entry| entry.unwrap().file_name());
     let name = name.into_iter().find(|name| name != "spare").unwrap();
     let mut torn = fs::read(journal.join(&name)).unwrap();

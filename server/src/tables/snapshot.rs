@@ -7,9 +7,9 @@
 //! chunk: { key length u32, key, value length u32, value }…
 //! ```
 //!
-//! Owns: that format. Driven by: reader threads (export), the tables thread (install). Invariants:
-//! what is cut, flipped or reordered anywhere is refused; memory stays within a chunk or two. Does
-//! not: know what a row means.
+//! Owns: that format. Driven by: the maintenance thread, a restore. Invariants: what is
+//! cut, flipped or reordered anywhere is refused; memory stays within a chunk or two. Does not: know
+//! what a row means.
 
 use std::io::{self, Read as _, Write};
 use std::ops::ControlFlow;
@@ -48,36 +48,78 @@ pub enum SnapshotError {
 /// # Panics
 /// When `about` is empty: that would be the end of the snapshot.
 pub fn export(view: &dyn Read, about: &[u8], out: &mut dyn Write) -> Result<u64, SnapshotError> {
-    assert!(!about.is_empty(), "an empty chunk is the end of a snapshot");
-    let mut hash = Context::new(&SHA256);
-    out.write_all(MAGIC)?;
-    put_chunk(out, about, &mut hash)?;
-    let mut chunk = Vec::with_capacity(CHUNK_BYTES + CHUNK_BYTES / 4);
-    let mut count = 0;
-    let mut failed: Option<io::Error> = None;
-    view.range(&[0], &[u8::MAX], Order::Ascending, &mut |key, value| {
-        for part in [key, value] {
-            let length = u32::try_from(part.len()).expect("a row is far smaller");
-            chunk.extend_from_slice(&length.to_le_bytes());
-            chunk.extend_from_slice(part);
-        }
-        count += 1;
-        if chunk.len() >= CHUNK_BYTES {
-            failed = put_chunk(out, &chunk, &mut hash).err();
-            chunk.clear();
-        }
-        if failed.is_none() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-    })?;
-    if let Some(error) = failed {
-        return Err(error.into());
-    }
-    if !chunk.is_empty() {
-        put_chunk(out, &chunk, &mut hash)?;
-    }
-    out.write_all(&[0; 8])?;
-    out.write_all(hash.finish().as_ref())?;
+    let mut exporter = Exporter::begin(about, out)?;
+    while exporter.next(view, out)? {}
     out.flush()?;
-    Ok(count)
+    Ok(exporter.count)
+}
+
+/// Writes a snapshot piece by piece: its beginning, then a chunk a call, then its end.
+pub struct Exporter {
+    hash: Context,
+    /// The first key of the next chunk, or one before it.
+    from: Vec<u8>,
+    count: u64,
+}
+
+impl std::fmt::Debug for Exporter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Exporter({} rows)", self.count)
+    }
+}
+
+impl Exporter {
+    /// Writes what stands before the rows.
+    ///
+    /// # Errors
+    /// The system's.
+    ///
+    /// # Panics
+    /// When `about` is empty: that would be the end of the snapshot.
+    pub fn begin(about: &[u8], out: &mut dyn Write) -> io::Result<Exporter> {
+        assert!(!about.is_empty(), "an empty chunk is the end of a snapshot");
+        let mut hash = Context::new(&SHA256);
+        out.write_all(MAGIC)?;
+        put_chunk(out, about, &mut hash)?;
+        Ok(Exporter { hash, from: vec![0], count: 0 })
+    }
+
+    /// Writes the next chunk of `view`, the same in each call; or the end, and says no: that was
+    /// all.
+    ///
+    /// # Errors
+    /// [`SnapshotError`]
+    pub fn next(&mut self, view: &dyn Read, out: &mut dyn Write) -> Result<bool, SnapshotError> {
+        let mut chunk = Vec::with_capacity(CHUNK_BYTES + CHUNK_BYTES / 4);
+        let (from, count) = (std::mem::take(&mut self.from), &mut self.count);
+        let next = &mut self.from;
+        view.range(&from, &[u8::MAX], Order::Ascending, &mut |key, value| {
+            for part in [key, value] {
+                let length = u32::try_from(part.len()).expect("a row is far smaller");
+                chunk.extend_from_slice(&length.to_le_bytes());
+                chunk.extend_from_slice(part);
+            }
+            *count += 1;
+            if chunk.len() < CHUNK_BYTES {
+                return ControlFlow::Continue(());
+            }
+            // The smallest key behind this one.
+            next.extend_from_slice(key);
+            next.push(0);
+            ControlFlow::Break(())
+        })?;
+        if chunk.is_empty() {
+            out.write_all(&[0; 8])?;
+            out.write_all(self.hash.clone().finish().as_ref())?;
+            return Ok(false);
+        }
+        if self.from.is_empty() {
+            // No key is behind the last one.
+            self.from.push(u8::MAX);
+        }
+        put_chunk(out, &chunk, &mut self.hash)?;
+        Ok(true)
+    }
 }
 
 fn put_chunk(out: &mut dyn Write, chunk: &[u8], hash: &mut Context) -> io::Result<()> {
@@ -96,16 +138,59 @@ fn put_chunk(out: &mut dyn Write, chunk: &[u8], hash: &mut Context) -> io::Resul
 /// # Errors
 /// [`SnapshotError`]
 pub fn install(input: &mut dyn io::Read, rows: &mut dyn Rows) -> Result<Vec<u8>, SnapshotError> {
-    let mut magic = [0; MAGIC.len()];
-    read_exact(input, &mut magic)?;
-    if &magic != MAGIC {
-        return Err(SnapshotError::Damaged("its first bytes are not a snapshot's"));
+    let (mut installer, about) = Installer::begin(input)?;
+    while installer.next(input, rows)? {}
+    Ok(about)
+}
+
+/// Reads a snapshot piece by piece, as an [`Exporter`] writes it.
+pub struct Installer {
+    hash: Context,
+    before: Vec<u8>,
+}
+
+impl std::fmt::Debug for Installer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Installer")
     }
-    let mut hash = Context::new(&SHA256);
-    let about = take_chunk(input, &mut hash)?
-        .ok_or(SnapshotError::Damaged("it does not say what it is of"))?;
-    let mut before: Vec<u8> = Vec::new();
-    while let Some(chunk) = take_chunk(input, &mut hash)? {
+}
+
+impl Installer {
+    /// Reads what stands before the rows.
+    ///
+    /// # Errors
+    /// [`SnapshotError`]
+    pub fn begin(input: &mut dyn io::Read) -> Result<(Installer, Vec<u8>), SnapshotError> {
+        let mut magic = [0; MAGIC.len()];
+        read_exact(input, &mut magic)?;
+        if &magic != MAGIC {
+            return Err(SnapshotError::Damaged("its first bytes are not a snapshot's"));
+        }
+        let mut hash = Context::new(&SHA256);
+        let about = take_chunk(input, &mut hash)?
+            .ok_or(SnapshotError::Damaged("it does not say what it is of"))?;
+        Ok((Installer { hash, before: Vec::new() }, about))
+    }
+
+    /// Reads the next chunk into `rows`. At the end says no, when all of it was right and is
+    /// durable: only then may the rows be believed.
+    ///
+    /// # Errors
+    /// [`SnapshotError`]
+    pub fn next(
+        &mut self,
+        input: &mut dyn io::Read,
+        rows: &mut dyn Rows,
+    ) -> Result<bool, SnapshotError> {
+        let Some(chunk) = take_chunk(input, &mut self.hash)? else {
+            let mut expected = [0; 32];
+            read_exact(input, &mut expected)?;
+            if self.hash.clone().finish().as_ref() != expected {
+                return Err(SnapshotError::Damaged("its hash is not that of its content"));
+            }
+            rows.persist()?;
+            return Ok(false);
+        };
         let mut batch = Vec::new();
         let mut rest = chunk.as_slice();
         while !rest.is_empty() {
@@ -113,21 +198,15 @@ pub fn install(input: &mut dyn io::Read, rows: &mut dyn Rows) -> Result<Vec<u8>,
                 .and_then(|key| Some((key, take_part(&mut rest)?)))
                 .ok_or(SnapshotError::Damaged("a row is cut"))?;
             // Also: not empty, and in no batch twice.
-            if key <= before || key.len() > KEY_BYTES_MAX || key[0] == u8::MAX {
+            if key <= self.before || key.len() > KEY_BYTES_MAX || key[0] == u8::MAX {
                 return Err(SnapshotError::Damaged("a row is out of order"));
             }
-            before.clone_from(&key);
+            self.before.clone_from(&key);
             batch.push((key, Some(value)));
         }
         rows.commit(batch)?;
+        Ok(true)
     }
-    let mut expected = [0; 32];
-    read_exact(input, &mut expected)?;
-    if hash.finish().as_ref() != expected {
-        return Err(SnapshotError::Damaged("its hash is not that of its content"));
-    }
-    rows.persist()?;
-    Ok(about)
 }
 
 fn take_part(rest: &mut &[u8]) -> Option<Vec<u8>> {

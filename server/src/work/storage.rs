@@ -5,6 +5,7 @@ use std::io::{BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use super::streams::{NextStore, Streams};
 use super::{BackedUp, Done, Fault, JournalJob, MaintenanceJob, ReaderJob, RowsHash, TablesJob};
 use crate::chat;
 use crate::entry::{Entry, Index};
@@ -24,12 +25,18 @@ const READ_BYTES: usize = 1 << 20;
 #[derive(Debug)]
 pub struct JournalWorker<D> {
     journal: Journal<D>,
+    keep_bytes: u64,
 }
 
 impl<D: Disk> JournalWorker<D> {
     /// A worker for an open journal.
     pub fn new(journal: Journal<D>) -> JournalWorker<D> {
-        JournalWorker { journal }
+        JournalWorker { journal, keep_bytes: KEEP_BYTES }
+    }
+
+    /// The same, with another size of what stays on disk for servers that were away.
+    pub fn keeping(journal: Journal<D>, keep_bytes: u64) -> JournalWorker<D> {
+        JournalWorker { journal, keep_bytes }
     }
 
     /// Does one job; some have no answer.
@@ -47,7 +54,7 @@ impl<D: Disk> JournalWorker<D> {
                 Ok(Some(Done::Read(purpose, previous, entries)))
             }
             JournalJob::Release { below, erase: false } => {
-                self.journal.release(below, KEEP_BYTES)?;
+                self.journal.release(below, self.keep_bytes)?;
                 Ok(None)
             }
             JournalJob::Release { below, erase: true } => {
@@ -161,6 +168,7 @@ impl ReaderWorker {
 /// Does what takes long: there is one for each store, so that nothing of it overlaps.
 pub struct MaintenanceWorker {
     views: Box<dyn Views>,
+    streams: Streams,
 }
 
 impl std::fmt::Debug for MaintenanceWorker {
@@ -172,29 +180,46 @@ impl std::fmt::Debug for MaintenanceWorker {
 impl MaintenanceWorker {
     /// A worker that reads and compacts through this door.
     pub fn new(views: Box<dyn Views>) -> MaintenanceWorker {
-        MaintenanceWorker { views }
+        MaintenanceWorker { views, streams: Streams::default() }
     }
 
-    /// Does one job.
+    /// The same of a server that may join others.
+    pub fn joining(views: Box<dyn Views>, next_store: Box<dyn NextStore>) -> MaintenanceWorker {
+        MaintenanceWorker { views, streams: Streams::new(next_store) }
+    }
+
+    /// Does one job; some have no answer.
     ///
     /// # Errors
     /// [`Fault`]: the process must end.
-    pub fn run(&self, job: MaintenanceJob) -> Result<Done, Fault> {
-        match job {
+    pub fn run(&mut self, job: MaintenanceJob) -> Result<Option<Done>, Fault> {
+        let done = match job {
             MaintenanceJob::Backup(ticket, path) => {
-                Ok(Done::BackedUp(ticket, backup(&*self.views.view(), &path)))
+                Done::BackedUp(ticket, backup(&*self.views.view(), &path))
             }
             MaintenanceJob::Compact => {
                 self.views.compact()?;
-                Ok(Done::Compacted)
+                Done::Compacted
             }
+            MaintenanceJob::Export(stream) => return self.streams.export(stream, &*self.views),
+            MaintenanceJob::EndExport(stream) => {
+                self.streams.end_export(stream);
+                return Ok(None);
+            }
+            MaintenanceJob::Receive(stream, part) => self.streams.receive(stream, &part)?,
+            MaintenanceJob::Discard(stream) => {
+                self.streams.discard(stream)?;
+                return Ok(None);
+            }
+            MaintenanceJob::Install { place, promise } => self.streams.install(place, promise)?,
             MaintenanceJob::HashRows(ticket) => {
                 let view = self.views.view();
                 let index = chat::meta(&*view)?.applied;
                 let (rows, hash) = chat::hash_all(&*view)?;
-                Ok(Done::RowsHashed(ticket, RowsHash { index, rows, hash }))
+                Done::RowsHashed(ticket, RowsHash { index, rows, hash })
             }
-        }
+        };
+        Ok(Some(done))
     }
 }
 

@@ -340,7 +340,7 @@ impl World {
                 }
                 Job::Tables(job) => server.tables.run(job).map(Some),
                 Job::Reader(job) => server.readers.run(job).map(Some),
-                Job::Maintenance(job) => server.maintenance.run(job).map(Some),
+                Job::Maintenance(job) => server.maintenance.run(job),
                 Job::Hash(job) => Ok(Some(server.hasher.run(job))),
             },
         };
@@ -403,7 +403,12 @@ fn thread_of_done(done: &Done) -> Thread {
         Done::Appended(_) | Done::Read(..) => Thread::Journal,
         Done::Applied(_) | Done::Persisted(_) => Thread::Tables,
         Done::Answered(..) => Thread::Reader,
-        Done::BackedUp(..) | Done::Compacted | Done::RowsHashed(..) => Thread::Maintenance,
+        Done::BackedUp(..)
+        | Done::Compacted
+        | Done::RowsHashed(..)
+        | Done::Exported(..)
+        | Done::Received(..)
+        | Done::Installed => Thread::Maintenance,
         Done::Hashed(..) | Done::Verified(..) => Thread::Hash,
     }
 }

@@ -30,6 +30,8 @@ struct Member {
 /// See the module's page.
 pub(crate) struct Cluster {
     folder: PathBuf,
+    /// Variables of every process's environment.
+    pub(crate) environment: Vec<(String, String)>,
     members: BTreeMap<u8, Member>,
     /// By who dials whom; none where servers dial each other directly.
     proxies: BTreeMap<(u8, u8), Proxy>,
@@ -83,7 +85,7 @@ impl Cluster {
             let client = local(ports[&number].0);
             members.insert(number, Member { env, client, process: None, is_frozen: false });
         }
-        Cluster { folder: folder.to_owned(), members, proxies }
+        Cluster { folder: folder.to_owned(), environment: Vec::new(), members, proxies }
     }
 
     /// Every server's number.
@@ -139,11 +141,14 @@ impl Cluster {
         let mut options = fs::OpenOptions::new();
         let stderr = self.folder.join(format!("stderr{number}"));
         let stderr = options.append(true).create(true).open(stderr).expect("a writable folder");
-        let member = self.member(number);
+        let member = &self.members[&number];
         assert!(member.process.is_none(), "server {number} runs already");
         let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast-server"));
         command.args(["--id", &number.to_string(), "--env"]).arg(&member.env);
-        let child = command.stdin(Stdio::null()).stderr(stderr).spawn();
+        let variables = self.environment.iter().map(|(key, value)| (key, value));
+        command.envs(variables).stdin(Stdio::null()).stderr(stderr);
+        let child = command.spawn();
+        let member = self.member(number);
         member.process = Some(child.expect("the server's binary is built"));
     }
 
@@ -203,8 +208,18 @@ impl Cluster {
     /// Takes the disk of a server that does not run.
     pub(crate) fn wipe(&mut self, number: u8) {
         assert!(self.members[&number].process.is_none(), "server {number} runs");
-        let folder = self.folder.join("data").join(format!("server{number}"));
-        fs::remove_dir_all(folder).expect("a folder of ours");
+        fs::remove_dir_all(self.data(number)).expect("a folder of ours");
+    }
+
+    /// A server's data folder.
+    pub(crate) fn data(&self, number: u8) -> PathBuf {
+        self.folder.join("data").join(format!("server{number}"))
+    }
+
+    /// What a server has logged in all its lives.
+    pub(crate) fn logged(&self, number: u8) -> String {
+        let logs = self.folder.join("data").join("logs");
+        fs::read_to_string(logs.join(format!("server{number}.log"))).unwrap_or_default()
     }
 
     /// What a server says of the cluster; nothing if it does not answer.
