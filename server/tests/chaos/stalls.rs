@@ -35,6 +35,23 @@ fn a_primary_that_is_frozen_is_replaced_and_does_not_speak_for_anybody_when_it_w
 }
 
 #[test]
+fn a_server_that_is_cut_off_is_left_behind_and_comes_back() {
+    let folder = Folder::new();
+    let mut cluster = Cluster::start_wired(folder.path(), 3);
+    let crowd = crowd(&cluster);
+    for alone in [cluster.backups()[0], cluster.primary()] {
+        for wire in [Wire::Cut, Wire::Blocked] {
+            cluster.wires_of(alone).for_each(|way| way.set(wire));
+            cluster.until_in_sync(2);
+            crowd.until_answered(20);
+            cluster.wires_of(alone).for_each(|way| way.set(Wire::Whole));
+            cluster.until_in_sync(3);
+        }
+    }
+    settle(&mut cluster, crowd);
+}
+
+#[test]
 fn writes_go_on_when_one_way_between_two_servers_carries_nothing() {
     let folder = Folder::new();
     let mut cluster = Cluster::start_wired(folder.path(), 3);

@@ -227,14 +227,21 @@ impl Cluster {
         Line::dial(self.address(number), Duration::from_secs(1))?.call("status", &json!({}))?.ok()
     }
 
-    /// How many servers hold each new write, by one that is awake and takes writes.
-    pub(crate) fn in_sync(&self) -> Option<u8> {
-        let copies = |number| {
-            let status = self.status(number).filter(|status| status["writable"] == true)?;
-            status["in_sync"].as_u64()
+    /// Who leads, by its own word, and how many servers hold each new write. One that was left behind
+    /// and does not know it yet has the lower ballot.
+    fn leader(&self) -> Option<(u8, u8)> {
+        let leads = |number| {
+            let status = self.status(number).filter(|status| status["role"] == "primary")?;
+            let ballot = status["ballot"].as_str()?.split('.').map(str::parse::<u64>);
+            let copies = u8::try_from(status["in_sync"].as_u64()?).ok()?;
+            Some((ballot.collect::<Result<Vec<_>, _>>().ok()?, (number, copies)))
         };
-        let copies = self.awake().into_iter().filter_map(copies).max()?;
-        u8::try_from(copies).ok()
+        self.awake().into_iter().filter_map(leads).max().map(|(_, leader)| leader)
+    }
+
+    /// How many servers hold each new write, by the one that leads; nothing where nobody does.
+    pub(crate) fn in_sync(&self) -> Option<u8> {
+        self.leader().map(|(_, copies)| copies)
     }
 
     /// Waits until writes are taken, with so many copies of each; gives how long that took.
@@ -256,10 +263,7 @@ impl Cluster {
     pub(crate) fn primary(&self) -> u8 {
         let start = Instant::now();
         loop {
-            let leads = |number: &u8| {
-                self.status(*number).is_some_and(|status| status["role"] == "primary")
-            };
-            if let Some(number) = self.awake().into_iter().find(leads) {
+            if let Some((number, _)) = self.leader() {
                 return number;
             }
             assert!(start.elapsed() < PATIENCE, "nobody leads");
