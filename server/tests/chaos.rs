@@ -53,8 +53,8 @@ fn crowd(cluster: &Cluster) -> Crowd {
     crowd
 }
 
-/// Everybody finishes; those that are awake have everything. Then all servers come back, and have it
-/// too.
+/// Everybody finishes; those that are awake have everything. Then all servers come back, and have
+/// it too.
 fn settle(cluster: &mut Cluster, mut crowd: Crowd) {
     let proof = crowd.end();
     for number in cluster.awake() {

@@ -11,7 +11,8 @@
 //! Driven by: `links`, the jobs' results, replication. Invariants: one stream each way, at most
 //! [`WINDOW`] parts of it on the way; a stream that breaks takes its link with it, so both sides
 //! know; from before the store is replaced until the end of this life replication says and hears
-//! nothing, so that the new journal holds every promise that was made. Does not: read or write rows.
+//! nothing, so that the new journal holds every promise that was made. Does not: read or write
+//! rows.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

@@ -8,8 +8,8 @@
 //! ```
 //!
 //! Owns: that format. Driven by: the maintenance thread, a restore. Invariants: what is
-//! cut, flipped or reordered anywhere is refused; memory stays within a chunk or two. Does not: know
-//! what a row means.
+//! cut, flipped or reordered anywhere is refused; memory stays within a chunk or two. Does not:
+//! know what a row means.
 
 use std::io::{self, Read as _, Write};
 use std::ops::ControlFlow;

@@ -1,11 +1,11 @@
-//! People who write and read through whatever happens, and what they can prove afterwards. They speak
-//! nothing but chat/1, and know of the cluster only where its servers are.
+//! People who write and read through whatever happens, and what they can prove afterwards. They
+//! speak nothing but chat/1, and know of the cluster only where its servers are.
 //!
-//! Owns: pairs of people, each pair in a conversation of its own; one writer each, one reader a pair.
-//! Checks: what was acknowledged is present exactly once, in its place, on every server; numbers are
-//! dense; what a reader was shown, live or as history, never vanishes or changes; a reader that
-//! resumes by its cursor gets every message once and in order; a repeat with the same txn gets the
-//! first answer; writes in a row on one connection keep their order.
+//! Owns: pairs of people, each pair in a conversation of its own; one writer each, one reader a
+//! pair. Checks: what was acknowledged is present exactly once, in its place, on every server;
+//! numbers are dense; what a reader was shown, live or as history, never vanishes or changes; a
+//! reader that resumes by its cursor gets every message once and in order; a repeat with the same
+//! txn gets the first answer; writes in a row on one connection keep their order.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;

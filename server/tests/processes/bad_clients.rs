@@ -77,7 +77,8 @@ fn a_thousand_requests_without_reading_are_all_answered_once_and_memory_stays_bo
             while !ids.is_empty() {
                 let line = client.line().expect("an answer");
                 if let Some(id) = line["id"].as_u64() {
-                    // Beyond what one account may ask at once, a page is refused: an answer as well.
+                    // Beyond what one account may ask at once, a page is refused: an answer as
+                    // well.
                     let is_page = line["ok"]["messages"].is_array();
                     assert!(is_page || line["err"]["code"] == "rate_limited", "{line}");
                     assert!(ids.remove(&id), "answered twice, or never asked: {id}");

@@ -227,8 +227,8 @@ impl Cluster {
         Line::dial(self.address(number), Duration::from_secs(1))?.call("status", &json!({}))?.ok()
     }
 
-    /// Who leads, by its own word, and how many servers hold each new write. One that was left behind
-    /// and does not know it yet has the lower ballot.
+    /// Who leads, by its own word, and how many servers hold each new write. One that was left
+    /// behind and does not know it yet has the lower ballot.
     fn leader(&self) -> Option<(u8, u8)> {
         let leads = |number| {
             let status = self.status(number).filter(|status| status["role"] == "primary")?;

@@ -2,8 +2,8 @@
 //! through here to the other's replica port.
 //!
 //! It must not lie about deaths: a server takes a refused dial as proof that the other process is
-//! gone. So a proxy refuses only while its owner says so ([`Proxy::shut`]), which is after the end of
-//! the process behind it and until just before its next start.
+//! gone. So a proxy refuses only while its owner says so ([`Proxy::shut`]), which is after the end
+//! of the process behind it and until just before its next start.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
