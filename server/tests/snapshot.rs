@@ -95,7 +95,11 @@ fn try_once(
 }
 
 /// A cluster with some texts in it and journals that do not hold the first ones any more.
-fn cluster_with_short_journals(folder: &Path) -> (Cluster, String, Vec<String>) {
+fn cluster_with_short_journals(
+    folder: &Path,
+    count: usize,
+    text_bytes: usize,
+) -> (Cluster, String, Vec<String>) {
     let mut cluster = Cluster::prepare(folder, 3, false);
     // Old segments go as soon as the tables are durable.
     cluster.environment.push(("TEST_JOURNAL_KEEP_BYTES".to_owned(), "0".to_owned()));
@@ -104,8 +108,8 @@ fn cluster_with_short_journals(folder: &Path) -> (Cluster, String, Vec<String>) 
     let (_, _) = Client::register(cluster.address(2), "reader");
     let (mut writer, token) = Client::register(cluster.address(1), "writer");
     let mut texts = Vec::new();
-    for number in 0..1_000 {
-        let text = format!("before {number} {}", "y".repeat(1_000));
+    for number in 0..count {
+        let text = format!("before {number} {}", "y".repeat(text_bytes));
         writer.send("reader", &text);
         texts.push(text);
     }
@@ -172,7 +176,7 @@ fn all_equal(cluster: &Cluster) {
 #[test]
 fn a_wiped_server_joins_by_a_snapshot_while_people_write() {
     let folder = tempfile::tempdir().unwrap();
-    let (mut cluster, token, mut texts) = cluster_with_short_journals(folder.path());
+    let (mut cluster, token, mut texts) = cluster_with_short_journals(folder.path(), 1_000, 1_000);
     let wiped = cluster.backups()[0];
     let writer = Writer::start(cluster.addresses(), token.clone());
     cluster.kill(&[wiped]);
@@ -186,4 +190,29 @@ fn a_wiped_server_joins_by_a_snapshot_while_people_write() {
     let current = std::fs::read_to_string(cluster.data(wiped).join("CURRENT")).unwrap();
     assert_eq!(current, "2\n");
     assert!(!cluster.data(wiped).join("tables/1").exists(), "what was replaced is gone");
+}
+
+#[test]
+fn a_stream_that_is_cut_in_the_middle_begins_again_whoever_died() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut cluster, token, mut texts) = cluster_with_short_journals(folder.path(), 1_500, 8_000);
+    let primary = cluster.primary();
+    let wiped = cluster.backups()[0];
+    let begun = |cluster: &Cluster| cluster.logged(wiped).matches("takes a snapshot from").count();
+    cluster.kill(&[wiped]);
+    cluster.wipe(wiped);
+    let writer = Writer::start(cluster.addresses(), token.clone());
+    cluster.launch(wiped);
+    until("a first stream begins", || begun(&cluster) == 1);
+    cluster.kill(&[wiped]);
+    assert_eq!(joined(&cluster, wiped), 0, "the joiner died in the middle");
+    cluster.launch(wiped);
+    until("a second stream begins", || begun(&cluster) == 2);
+    cluster.kill(&[primary]);
+    assert_eq!(joined(&cluster, wiped), 0, "the primary died in the middle");
+    until("it joins by a snapshot", || joined(&cluster, wiped) == 1);
+    cluster.launch(primary);
+    cluster.until_in_sync(3);
+    texts.extend(writer.end());
+    nothing_is_lost(&cluster, &token, &texts);
 }

@@ -143,3 +143,6 @@ impl NextStore for Beside {
         remove_others(&self.folder, current).map_err(self.fault("remove a part of a snapshot"))
     }
 }
+
+#[cfg(test)]
+mod tests;

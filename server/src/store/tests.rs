@@ -2,11 +2,11 @@ use super::*;
 use crate::replication::Replication;
 use crate::work::{JournalWorker, TablesJob, TablesWorker};
 
-const SALTS: Salts = Salts { store: 0xfeed, journal: 7 };
-const ONE: ServerId = ServerId(1);
+pub(super) const SALTS: Salts = Salts { store: 0xfeed, journal: 7 };
+pub(super) const ONE: ServerId = ServerId(1);
 
 /// Opens the folder, logs and applies a first view as a server does, and gives the life it had.
-fn live_once(folder: &Path) -> Incarnation {
+pub(super) fn live_once(folder: &Path) -> Incarnation {
     let Store { journal, rows, incarnation, recovered, lock: _lock, .. } =
         open(folder, ONE, SALTS).unwrap();
     let cluster = crate::entry::ClusterId([1; 16]);
