@@ -145,8 +145,12 @@ impl Node {
     }
 
     fn admin_ask(&mut self, client: ClientId, id: u64, step: AdminStep, query: Query) {
-        let ticket = self.ticket(Task::Admin(AdminTask { client, id, step }));
-        self.ask(ticket, query);
+        self.ask_fresh(Task::Admin(AdminTask { client, id, step }), query);
+    }
+
+    /// What it rests on cannot be looked up.
+    pub(super) fn admin_refused(&mut self, task: &AdminTask, error: ErrorReply) {
+        self.refuse(task.client, task.id, error);
     }
 
     fn admin_hash(

@@ -44,6 +44,10 @@ pub(super) enum Frame {
         /// How many.
         taken: u64,
     },
+    /// To the primary: what has been acknowledged by now? The number is the sender's.
+    Ask(u64),
+    /// From the primary: everything up to here, and nothing beyond.
+    News(u64, Index),
 }
 
 /// The first frame of a link.
@@ -100,7 +104,9 @@ impl Frame {
             | Frame::Forward(..)
             | Frame::Forwarded(..)
             | Frame::Snapshot { .. }
-            | Frame::SnapshotTaken { .. } => Ok(()),
+            | Frame::SnapshotTaken { .. }
+            | Frame::Ask(_)
+            | Frame::News(..) => Ok(()),
         }
     }
 

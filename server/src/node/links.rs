@@ -209,6 +209,8 @@ impl Node {
                 self.snapshot_part((link, from), stream, number, part);
             }
             Frame::SnapshotTaken { stream, taken } => self.snapshot_taken(from, stream, taken),
+            Frame::Ask(number) => self.asked_for_news(from, number),
+            Frame::News(number, index) => self.news(number, index),
             Frame::Hello(_) | Frame::Refused(_) => {}
         }
     }

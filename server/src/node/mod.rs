@@ -36,6 +36,7 @@ mod credentials;
 pub mod effect;
 mod events;
 mod frames;
+mod fresh;
 mod fuzz;
 mod kinds;
 mod limits;
@@ -58,12 +59,14 @@ use holdfast_common::ids::{Cursor, ServerId, SessionId, UserId};
 use holdfast_common::protocol::{ErrorReply, PIPELINE_MAX};
 
 use crate::chat::operation::{Applied, Operation};
+use crate::chat::query::Query;
 use crate::entry::{Ballot, Entry, Index};
 use crate::replication::{self, Replication};
 use crate::work::{Done, Job, JournalJob, TablesJob, Ticket};
 use clients::Clients;
 use effect::{ClientId, Effect, Input, Now};
 pub use frames::Shared;
+use fresh::Freshness;
 pub use fuzz::fuzz_requests;
 use kinds::Kind;
 use limits::Buckets;
@@ -126,7 +129,8 @@ pub struct Node {
     leads_since: Option<Ballot>,
     clients: Clients,
     /// Requests that wait until the state is whole.
-    gate: VecDeque<(ClientId, u64, Kind)>,
+    gate: VecDeque<AtGate>,
+    freshness: Freshness,
     /// What the answers of jobs under way are for.
     tasks: BTreeMap<Ticket, Task>,
     next_ticket: u64,
@@ -165,10 +169,18 @@ pub struct Node {
     effects: VecDeque<Effect>,
 }
 
+/// A request that waits until the state is whole.
+struct AtGate {
+    client: ClientId,
+    id: u64,
+    kind: Kind,
+    until: Instant,
+}
+
 /// What the answer of a job is for.
 enum Task {
-    /// The answer is the reply to this request.
-    Question(ClientId, u64),
+    /// The answer is the reply to this request; a refusal is confirmed first by asking again.
+    Question(ClientId, u64, Option<Query>),
     /// A sign-in.
     SignIn(sign_in::SignInTask),
     /// A write that is being prepared.
@@ -188,6 +200,18 @@ impl fmt::Debug for Node {
     }
 }
 
+impl Task {
+    /// What may be looked up without news of the cluster: a session that is known here resumes.
+    fn without_news(self) -> Result<Task, Task> {
+        let Task::SignIn(mut task) = self else { return Err(self) };
+        if let sign_in::Step::ResumeLookup(_, sight) = &mut task.step {
+            *sight = fresh::Sight::Own;
+            return Ok(Task::SignIn(task));
+        }
+        Err(Task::SignIn(task))
+    }
+}
+
 impl Node {
     /// A node over a replication machine that has just started; `applied` is where the tables
     /// stand.
@@ -200,6 +224,7 @@ impl Node {
             now,
             clients: Clients::default(),
             gate: VecDeque::new(),
+            freshness: Freshness::default(),
             tasks: BTreeMap::new(),
             next_ticket: 0,
             reads: 0,
@@ -279,6 +304,8 @@ impl Node {
             self.links.deadline(),
             self.pipeline.deadline(),
             self.snapshots.deadline(),
+            self.freshness.deadline(),
+            self.gate_deadline(),
             replication,
         ]
         .into_iter()
@@ -305,7 +332,11 @@ impl Node {
             self.run(Job::Tables(TablesJob::Apply(entries)));
             return true;
         }
-        self.notice_role() || self.announce_status() || self.finish_stop()
+        self.notice_role()
+            || self.open_gate()
+            || self.freshen()
+            || self.announce_status()
+            || self.finish_stop()
     }
 
     fn replication_asks(&mut self, effect: replication::Effect) {
@@ -393,7 +424,6 @@ impl Node {
     /// Entries were applied: answers first, then events, entry by entry.
     fn applied(&mut self, applied: Vec<Applied>) {
         self.applying = false;
-        let was_whole = self.is_whole();
         self.upkeep.applied(applied.len(), self.now.instant);
         for Applied { index, ballot, outcome, notices } in applied {
             self.applied = Cursor { generation: ballot.generation, index: index.0 };
@@ -403,17 +433,33 @@ impl Node {
             }
         }
         self.propose_waiting();
-        if !was_whole && self.is_whole() {
-            self.became_whole();
+    }
+
+    /// From when the state is whole on it may be asked; says whether it just became so.
+    fn open_gate(&mut self) -> bool {
+        if self.has_been_whole || !self.is_whole() {
+            return false;
+        }
+        self.has_been_whole = true;
+        for AtGate { client, id, kind, .. } in std::mem::take(&mut self.gate) {
+            self.submit(client, id, kind);
+        }
+        true
+    }
+
+    /// Sends elsewhere who has waited at the gate for too long. Of a server that is alone there is no
+    /// elsewhere, and its log has an end.
+    fn give_up_gate(&mut self) {
+        let now = self.now.instant;
+        while self.gate_deadline().is_some_and(|at| at <= now) {
+            let Some(AtGate { client, id, .. }) = self.gate.pop_front() else { return };
+            self.refuse(client, id, fresh::behind());
         }
     }
 
-    /// From here on the state may be asked: opens the gate.
-    fn became_whole(&mut self) {
-        self.has_been_whole = true;
-        for (client, id, kind) in std::mem::take(&mut self.gate) {
-            self.submit(client, id, kind);
-        }
+    fn gate_deadline(&self) -> Option<Instant> {
+        let has_others = self.settings.servers.len() > 1;
+        self.gate.front().filter(|_| has_others).map(|waiting| waiting.until)
     }
 
     /// Says once when this server begins or ceases to lead, and finishes what former primaries
@@ -431,11 +477,8 @@ impl Node {
         let in_sync = self.replication.in_sync();
         let cluster = self.replication.cluster();
         log::info!("became primary ballot={ballot} in_sync={in_sync} cluster={cluster}");
-        if !self.has_been_whole {
-            self.became_whole();
-        }
         let ticket = self.ticket(Task::FollowUps);
-        self.ask(ticket, crate::chat::query::Query::FollowUps);
+        self.ask(ticket, Query::FollowUps);
         true
     }
 

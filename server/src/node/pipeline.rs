@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use holdfast_common::protocol::{ErrorCode, ErrorReply};
 
 use super::Node;
+use super::effect::LinkId;
 use super::frames::{Forwarded, Frame};
 use super::requests::{BUSY_AFTER_MS, busy};
 use super::writes::Waiting;
@@ -25,7 +26,7 @@ use crate::entry::{Ballot, Incarnation, Index};
 use crate::replication::Refused;
 
 /// A server's patience: a client learns after this that nobody takes its write (protocol, Errors).
-const PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How far an operation has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,8 +55,9 @@ pub(super) struct Pipeline {
     pending: BTreeMap<u64, Pending>,
     /// Those that are in the log, by their place there.
     logged: BTreeMap<Index, (Ballot, u64)>,
-    /// Whom the pending ones were sent to.
-    target: Option<(Incarnation, Ballot)>,
+    /// Whom the pending ones were sent to, and over which link if that is another server: what was
+    /// sent over one that ended may be lost.
+    target: Option<(Incarnation, Ballot, Option<LinkId>)>,
 }
 
 impl Pipeline {
@@ -101,12 +103,16 @@ impl Node {
     /// Hands what is not with the primary of now to it, in order; says whether anything was.
     pub(super) fn pump(&mut self) -> bool {
         let ballot = self.replication.ballot();
-        let target = self.replication.primary().map(|primary| (primary, ballot));
+        let target = self.replication.primary().and_then(|primary| {
+            let is_me = primary == self.replication.incarnation();
+            let link = self.links.to(primary);
+            (is_me || link.is_some()).then_some((primary, ballot, link))
+        });
         if target != self.pipeline.target {
             self.pipeline.target = target;
             self.pipeline.doubt_all();
         }
-        let Some((primary, _)) = target else { return false };
+        let Some((primary, ..)) = target else { return false };
         let unsent = self.pipeline.pending.iter().filter(|(_, p)| p.stage == Stage::Unsent);
         let unsent: Vec<u64> = unsent.map(|(number, _)| *number).collect();
         let mut moved = false;
@@ -149,7 +155,7 @@ impl Node {
 
     /// The primary says what became of something forwarded.
     pub(super) fn forwarded(&mut self, from: Incarnation, number: u64, outcome: Forwarded) {
-        let Some((primary, _)) = self.pipeline.target else { return };
+        let Some((primary, ..)) = self.pipeline.target else { return };
         let Some(pending) = self.pipeline.pending.get_mut(&number) else { return };
         if from != primary || pending.stage != Stage::Sent {
             return;

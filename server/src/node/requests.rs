@@ -21,9 +21,11 @@ use holdfast_common::protocol::{
 use super::clients::Stage;
 use super::effect::{ClientId, Effect, Origin, Transport};
 use super::kinds::{Kind, Question, SignIn};
-use super::{Node, READS_MAX, Task};
+use super::pipeline::PATIENCE;
+use super::{AtGate, Node, READS_MAX, Task};
 use crate::chat::operation::Actor;
 use crate::chat::query::{Answer, Query};
+use crate::entry::Index;
 use crate::work::{Job, ReaderJob, Ticket};
 
 /// Clients come back after this many milliseconds when a queue was full.
@@ -64,7 +66,7 @@ impl Node {
             log::debug!("{id} closed");
         }
         self.drop_hashes(id);
-        self.gate.retain(|(client, _, _)| *client != id);
+        self.gate.retain(|waiting| waiting.client != id);
     }
 
     pub(super) fn client_heard(&mut self, id: ClientId) {
@@ -128,7 +130,8 @@ impl Node {
         let behind_sign_in = matches!(client.stage, Stage::SigningIn);
         let behind_write = kind.is_change() && (client.preparing || !client.held.is_empty());
         if !at_once && !is_whole {
-            self.gate.push_back((id, request_id, kind));
+            let until = self.now.instant + PATIENCE;
+            self.gate.push_back(AtGate { client: id, id: request_id, kind, until });
         } else if behind_sign_in || behind_write {
             client.held.push_back((request_id, kind));
         } else {
@@ -238,8 +241,14 @@ impl Node {
         if let Some(client) = self.clients.get_mut(id) {
             client.asking = true;
         }
-        let ticket = self.ticket(Task::Question(id, request_id));
+        let again = Some(query.clone());
+        let ticket = self.ticket(Task::Question(id, request_id, again));
         self.ask(ticket, query);
+    }
+
+    pub(super) fn question_refused(&mut self, client: ClientId, id: u64, error: ErrorReply) {
+        self.refuse(client, id, error);
+        self.next_question(client);
     }
 
     /// A question of this client was answered: its next one has its turn.
@@ -263,13 +272,15 @@ impl Node {
         self.reads -= 1;
         let task = self.tasks.remove(&ticket).expect("each ticket is answered once");
         match (task, answer) {
-            (Task::Question(client, id), Answer::Reply(reply)) => {
+            (Task::Question(client, id, _), Answer::Reply(reply)) => {
                 self.answer(client, id, reply.encode(id));
                 self.next_question(client);
             }
-            (Task::Question(client, id), Answer::Refused(error)) => {
-                self.refuse(client, id, error);
-                self.next_question(client);
+            (Task::Question(client, id, Some(query)), Answer::Refused(error)) => {
+                self.confirm(Task::Question(client, id, None), query, error, Index(at.index));
+            }
+            (Task::Question(client, id, None), Answer::Refused(error)) => {
+                self.question_refused(client, id, error);
             }
             (Task::SignIn(task), answer) => self.sign_in_answered(task, answer, at),
             (Task::Write(task), answer) => self.write_answered(task, answer),

@@ -24,6 +24,7 @@ use zeroize::Zeroizing;
 use super::clients::{Feed, SignedIn, Stage};
 use super::effect::{ClientId, Origin};
 use super::events::BACKLOG_PAGE_BYTES;
+use super::fresh::{Sight, behind};
 use super::limits::address_key;
 use super::requests::{busy, rate_limited};
 use super::writes::{Then, Waiting};
@@ -59,9 +60,9 @@ pub(super) enum Step {
     /// Its password.
     LoginVerify(Login, Option<Account>),
     /// The session of the token.
-    ResumeLookup(Resume),
+    ResumeLookup(Resume, Sight),
     /// The first page of events behind the cursor, for the session that was there at this index.
-    ResumeBacklog(Resume, LiveSession, Index, Cursor),
+    ResumeBacklog(Resume, LiveSession, Index, Cursor, Sight),
 }
 
 /// A request that may have to walk again from its beginning.
@@ -92,7 +93,7 @@ impl Node {
 
     fn register_lookup(&mut self, client: ClientId, id: u64, register: Register) {
         let query = Query::Registration { name: register.user.clone(), txn: register.txn };
-        self.sign_in_ask(client, id, Step::RegisterLookup(register), query);
+        self.sign_in_look_up(client, id, Step::RegisterLookup(register), query);
     }
 
     pub(super) fn login(&mut self, client: ClientId, id: u64, login: Login) {
@@ -108,7 +109,7 @@ impl Node {
 
     fn login_lookup(&mut self, client: ClientId, id: u64, login: Login) {
         let query = Query::AccountByName(login.user.clone());
-        self.sign_in_ask(client, id, Step::LoginLookup(login), query);
+        self.sign_in_look_up(client, id, Step::LoginLookup(login), query);
     }
 
     pub(super) fn resume(&mut self, client: ClientId, id: u64, resume: Resume) {
@@ -118,7 +119,7 @@ impl Node {
 
     fn resume_lookup(&mut self, client: ClientId, id: u64, resume: Resume) {
         let query = Query::Token(token_hash(&resume.token));
-        self.sign_in_ask(client, id, Step::ResumeLookup(resume), query);
+        self.sign_in_look_up(client, id, Step::ResumeLookup(resume, Sight::Fresh), query);
     }
 
     /// What was verified is no longer so: the walk begins anew.
@@ -154,6 +155,10 @@ impl Node {
         self.release_held(client);
     }
 
+    fn sign_in_look_up(&mut self, client: ClientId, id: u64, step: Step, query: Query) {
+        self.ask_fresh(Task::SignIn(SignInTask { client, id, step }), query);
+    }
+
     fn sign_in_ask(&mut self, client: ClientId, id: u64, step: Step, query: Query) {
         let ticket = self.ticket(Task::SignIn(SignInTask { client, id, step }));
         self.ask(ticket, query);
@@ -165,7 +170,7 @@ impl Node {
             Step::LoginVerify(login, _) => &login.user,
             Step::RegisterLookup(_)
             | Step::LoginLookup(_)
-            | Step::ResumeLookup(_)
+            | Step::ResumeLookup(..)
             | Step::ResumeBacklog(..) => unreachable!("a look-up needs no hash"),
         };
         let name = fold_name(name);
@@ -199,11 +204,11 @@ impl Node {
                 let step = Step::LoginVerify(login, account);
                 self.sign_in_hash(client, id, step, HashFor::Known(password, hash));
             }
-            (Step::ResumeLookup(resume), Answer::Session(session)) => {
-                self.resume_found(client, id, resume, session, at);
+            (Step::ResumeLookup(resume, sight), Answer::Session(session)) => {
+                self.resume_found((client, id), resume, session, at, sight);
             }
             (
-                Step::ResumeBacklog(resume, session, seen, from),
+                Step::ResumeBacklog(resume, session, seen, from, _),
                 Answer::Backlog { lines, upto, more },
             ) => {
                 if seen < self.last_ending {
@@ -213,12 +218,15 @@ impl Node {
                 self.resumed(client, id, session, from);
                 self.backlog_page(client, lines, upto, more);
             }
-            (Step::ResumeBacklog(..), Answer::Refused(error)) => {
-                // The state is whole, and this server leads: a cursor that it does not reach
-                // belongs to a history that is no more.
-                let is_elsewhere = error.code == ErrorCode::Behind;
-                let expired = ErrorCode::CursorExpired.into();
-                self.sign_in_refused(client, id, if is_elsewhere { expired } else { error });
+            (Step::ResumeBacklog(.., sight), Answer::Refused(error)) => {
+                let error = match (sight, error.code) {
+                    (Sight::Own, _) => behind(),
+                    // Everything acknowledged is here: a cursor beyond belongs to a history that is
+                    // no more.
+                    (Sight::Fresh, ErrorCode::Behind) => ErrorCode::CursorExpired.into(),
+                    (Sight::Fresh, _) => error,
+                };
+                self.sign_in_refused(client, id, error);
             }
             (step, answer) => unreachable!(
                 "{:?} is no answer to {:?}",
@@ -253,17 +261,22 @@ impl Node {
 
     fn resume_found(
         &mut self,
-        client: ClientId,
-        id: u64,
+        (client, id): (ClientId, u64),
         resume: Resume,
         session: Option<LiveSession>,
         at: Cursor,
+        sight: Sight,
     ) {
         if Index(at.index) < self.last_ending {
             // The view is older than the end of some session, perhaps of this one.
             return self.resume_lookup(client, id, resume);
         }
-        let Some(session) = session else { return self.resume_failed(client, id) };
+        let Some(session) = session else {
+            return match sight {
+                Sight::Fresh => self.resume_failed(client, id),
+                Sight::Own => self.sign_in_refused(client, id, behind()),
+            };
+        };
         match resume.cur {
             Some(from) => {
                 let query = Query::Backlog {
@@ -271,7 +284,7 @@ impl Node {
                     after: from,
                     bytes_max: BACKLOG_PAGE_BYTES,
                 };
-                let step = Step::ResumeBacklog(resume, session, Index(at.index), from);
+                let step = Step::ResumeBacklog(resume, session, Index(at.index), from, sight);
                 self.sign_in_ask(client, id, step, query);
             }
             None => {

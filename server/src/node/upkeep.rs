@@ -116,6 +116,8 @@ impl Node {
         let now = self.now.instant;
         self.redial();
         self.give_up();
+        self.give_up_news();
+        self.give_up_gate();
         self.replicate(crate::replication::Input::Timer);
         while let Some(client) = self.clients.next_expired(now) {
             self.say_bye(client, ByeReason::Idle);

@@ -167,8 +167,12 @@ impl Node {
         if let Some(client) = self.clients.get_mut(client) {
             client.preparing = true;
         }
-        let ticket = self.ticket(Task::Write(WriteTask { client, id, actor, step }));
-        self.ask(ticket, query);
+        self.ask_fresh(Task::Write(WriteTask { client, id, actor, step }), query);
+    }
+
+    /// What it rests on cannot be looked up.
+    pub(super) fn write_refused(&mut self, task: &WriteTask, error: ErrorReply) {
+        self.prepared_refused(task.client, task.id, error);
     }
 
     /// The write is proposed or refused: the next one may go on.
