@@ -10,6 +10,10 @@ use super::quorum::Placed;
 use super::{Part, Replication, Role};
 use crate::entry::{Ballot, Incarnation, Index, View};
 
+/// While nobody leads, each server asks the others at least this often, in units of `ELECTION_MS`;
+/// whoever has not answered by then is silent.
+const ANSWER_ELECTIONS: u64 = 4;
+
 /// What one server is, as this one sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Standing {
@@ -80,8 +84,10 @@ impl Replication {
             return Vec::new();
         }
         let live = self.log.live_views();
-        let is_linked = |server: ServerId| self.evidence.links().any(|one| one.server == server);
-        let missing = |server: &ServerId| *server != self.me.server && !is_linked(*server);
+        let here = |server: ServerId| {
+            self.evidence.links().any(|one| one.server == server && self.is_heard(one))
+        };
+        let missing = |server: &ServerId| *server != self.me.server && !here(*server);
         let of_views = live.iter().flat_map(|placed| &placed.view.members);
         let mut servers: Vec<ServerId> = match live.is_empty() {
             // A first start needs everybody.
@@ -120,9 +126,21 @@ impl Replication {
             (Part::Backup(backup), Some(one)) if backup.primary() == Some(one) => {
                 (Standing::Primary, Some(0))
             }
+            (_, Some(one)) if !self.is_heard(one) => (Standing::Silent, None),
             (_, Some(_)) if is_member => (Standing::InSync, None),
             (_, Some(_)) => (Standing::CatchingUp, None),
         }
+    }
+
+    /// Whether it says anything as often as it must. Of two that follow a primary, neither has to.
+    fn is_heard(&self, one: Incarnation) -> bool {
+        if matches!(&self.part, Part::Backup(backup) if backup.primary().is_some()) {
+            return true;
+        }
+        let heard = self.evidence.last_heard(one);
+        heard.is_some_and(|at| {
+            self.now.at.ms_since(at) < ANSWER_ELECTIONS * self.settings.election_ms
+        })
     }
 
     fn own_standing(&self) -> (Standing, Option<u64>) {
