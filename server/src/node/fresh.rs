@@ -6,13 +6,13 @@
 //! ```
 //!
 //! Sign-ins, names and passwords are looked up only after that. A question that this server's state
-//! refuses is looked up again after it, once. The primary knows the answer as long as its lease runs;
-//! a backup asks it, once for all that wait.
+//! refuses is looked up again after it, once. The primary knows the answer as long as its lease
+//! runs; a backup asks it, once for all that wait.
 //!
-//! Owns: whatever waits to be looked up. Driven by: `sign_in`, `writes`, `admin`, `requests` (what to
-//! look up), `links` (what the primary says), the node (what was applied, the clock). Invariants: an
-//! answer counts for what waited before its question left; nothing waits longer than the server's
-//! patience. Does not: read the state, or know what is looked up.
+//! Owns: whatever waits to be looked up. Driven by: `sign_in`, `writes`, `admin`, `requests` (what
+//! to look up), `links` (what the primary says), the node (what was applied, the clock).
+//! Invariants: an answer counts for what waited before its question left; nothing waits longer than
+//! the server's patience. Does not: read the state, or know what is looked up.
 
 use std::time::{Duration, Instant};
 
@@ -26,8 +26,8 @@ use crate::chat::query::Query;
 use crate::entry::{Incarnation, Index};
 use crate::replication::Role;
 
-/// A question without an answer is asked again after this: the primary may have had no answer, or be
-/// another one by now.
+/// A question without an answer is asked again after this: the primary may have had no answer, or
+/// be another one by now.
 const ASK_AGAIN: Duration = Duration::from_millis(50);
 
 /// What a look at the own state is worth.
@@ -173,8 +173,8 @@ impl Node {
         true
     }
 
-    /// Up to here everything is acknowledged by now, if this primary can know it. What a server that
-    /// is alone has acknowledged, it has applied.
+    /// Up to here everything is acknowledged by now, if this primary can know it. What a server
+    /// that is alone has acknowledged, it has applied.
     fn read_index(&self) -> Option<Index> {
         match self.settings.servers.len() {
             1 => Some(Index(0)),
@@ -202,13 +202,12 @@ impl Node {
         let now = self.now.instant;
         let is_late = |waiter: &mut Waiter| waiter.until <= now;
         let late: Vec<Waiter> = self.freshness.waiting.extract_if(.., is_late).collect();
-        for Waiter { task, query, .. } in late {
-            match task.without_news() {
-                Ok(task) => {
-                    let ticket = self.ticket(task);
-                    self.ask(ticket, query);
-                }
-                Err(task) => self.stays_refused(task, behind()),
+        for Waiter { mut task, query, .. } in late {
+            if task.goes_without_news() {
+                let ticket = self.ticket(task);
+                self.ask(ticket, query);
+            } else {
+                self.stays_refused(task, behind());
             }
         }
     }

@@ -38,6 +38,7 @@ mod events;
 mod frames;
 mod fresh;
 mod fuzz;
+mod gate;
 mod kinds;
 mod limits;
 mod links;
@@ -68,7 +69,7 @@ use effect::{ClientId, Effect, Input, Now};
 pub use frames::Shared;
 use fresh::Freshness;
 pub use fuzz::fuzz_requests;
-use kinds::Kind;
+use gate::AtGate;
 use limits::Buckets;
 use links::Links;
 use pipeline::Pipeline;
@@ -169,14 +170,6 @@ pub struct Node {
     effects: VecDeque<Effect>,
 }
 
-/// A request that waits until the state is whole.
-struct AtGate {
-    client: ClientId,
-    id: u64,
-    kind: Kind,
-    until: Instant,
-}
-
 /// What the answer of a job is for.
 enum Task {
     /// The answer is the reply to this request; a refusal is confirmed first by asking again.
@@ -201,14 +194,13 @@ impl fmt::Debug for Node {
 }
 
 impl Task {
-    /// What may be looked up without news of the cluster: a session that is known here resumes.
-    fn without_news(self) -> Result<Task, Task> {
-        let Task::SignIn(mut task) = self else { return Err(self) };
-        if let sign_in::Step::ResumeLookup(_, sight) = &mut task.step {
-            *sight = fresh::Sight::Own;
-            return Ok(Task::SignIn(task));
-        }
-        Err(Task::SignIn(task))
+    /// What may be looked up without news of the cluster is from now on: a session that is known
+    /// here resumes. Says whether it may.
+    fn goes_without_news(&mut self) -> bool {
+        let Task::SignIn(task) = self else { return false };
+        let sign_in::Step::ResumeLookup(_, sight) = &mut task.step else { return false };
+        *sight = fresh::Sight::Own;
+        true
     }
 }
 
@@ -383,12 +375,6 @@ impl Node {
         Ticket(self.next_ticket)
     }
 
-    /// Whether the state holds everything that was acknowledged when this life began: from then on
-    /// it may be read, with a primary or without.
-    fn is_whole(&self) -> bool {
-        self.has_been_whole || self.applied.index >= self.replication.opening().0
-    }
-
     /// Whether this server leads, and has applied everything from before.
     fn leads(&self) -> bool {
         self.replication.role() == replication::Role::Primary
@@ -433,33 +419,6 @@ impl Node {
             }
         }
         self.propose_waiting();
-    }
-
-    /// From when the state is whole on it may be asked; says whether it just became so.
-    fn open_gate(&mut self) -> bool {
-        if self.has_been_whole || !self.is_whole() {
-            return false;
-        }
-        self.has_been_whole = true;
-        for AtGate { client, id, kind, .. } in std::mem::take(&mut self.gate) {
-            self.submit(client, id, kind);
-        }
-        true
-    }
-
-    /// Sends elsewhere who has waited at the gate for too long. Of a server that is alone there is no
-    /// elsewhere, and its log has an end.
-    fn give_up_gate(&mut self) {
-        let now = self.now.instant;
-        while self.gate_deadline().is_some_and(|at| at <= now) {
-            let Some(AtGate { client, id, .. }) = self.gate.pop_front() else { return };
-            self.refuse(client, id, fresh::behind());
-        }
-    }
-
-    fn gate_deadline(&self) -> Option<Instant> {
-        let has_others = self.settings.servers.len() > 1;
-        self.gate.front().filter(|_| has_others).map(|waiting| waiting.until)
     }
 
     /// Says once when this server begins or ceases to lead, and finishes what former primaries

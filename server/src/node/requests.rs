@@ -20,9 +20,10 @@ use holdfast_common::protocol::{
 
 use super::clients::Stage;
 use super::effect::{ClientId, Effect, Origin, Transport};
+use super::gate::AtGate;
 use super::kinds::{Kind, Question, SignIn};
 use super::pipeline::PATIENCE;
-use super::{AtGate, Node, READS_MAX, Task};
+use super::{Node, READS_MAX, Task};
 use crate::chat::operation::Actor;
 use crate::chat::query::{Answer, Query};
 use crate::entry::Index;
