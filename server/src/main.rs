@@ -307,7 +307,7 @@ fn assemble(
         heartbeat_ms: config.heartbeat_ms,
         election_ms: config.election_ms,
         remove_ms: config.remove_ms,
-        has_set_aside: false,
+        has_set_aside: has_set_aside(config, server),
         memory_entries: match config.journal_keep_bytes {
             None => MEMORY_ENTRIES,
             Some(_) => MEMORY_ENTRIES_IN_TESTS,
@@ -353,6 +353,18 @@ fn assemble(
         lingering_max,
     };
     Ok((parts, lock))
+}
+
+/// Whether a store of this server was set aside.
+fn has_set_aside(config: &Config, server: ServerId) -> bool {
+    let has = store::has_set_aside(&config.server_folder(server));
+    if has {
+        log::warn!(
+            "a store of this server was set aside: until that is removed, this one joins others \
+             and founds no cluster"
+        );
+    }
+    has
 }
 
 /// What must be equal on all servers.

@@ -57,9 +57,11 @@ pub enum StoreError {
     },
     /// What is there cannot be believed.
     #[error(
-        "the data in {} is damaged: {why}. Nothing was changed. Restore a backup into an empty \
-         folder (holdfast restore FILE --id N), and keep this one until that works",
-        .folder.display()
+        "the data in {0} is damaged: {why}. Nothing was changed. If other servers of the cluster \
+         take writes (holdfast status), rename this folder to {1} and start again: this server \
+         joins from them. Else restore a backup into an empty folder (holdfast restore FILE --id \
+         N). Keep what is here until that works",
+        .folder.display(), aside(.folder, 1).display()
     )]
     Damaged {
         /// The folder.
@@ -257,11 +259,26 @@ pub fn check(folder: &Path) -> Result<Checked, StoreError> {
 /// # Errors
 /// [`StoreError`]
 pub fn set_aside(folder: &Path) -> Result<(), StoreError> {
-    let names = (1..).map(|number| folder.with_extension(format!("aside-{number}")));
-    let name = names.into_iter().find(|name| !name.exists()).unwrap_or_else(|| folder.to_owned());
-    fs::rename(folder, &name).map_err(io_at(folder, "set this folder aside"))?;
+    let mut names = (1..).map(|number| aside(folder, number));
+    let name = names.find(|name| !name.exists()).expect("numbers do not end");
+    let renamed = fs::rename(folder, &name).and_then(|()| durably::sync_around(folder));
+    renamed.map_err(io_at(folder, "set this folder aside"))?;
     log::warn!("the store was set aside as {}", name.display());
     Ok(())
+}
+
+/// Whether a store was set aside, here or by an operator, and is still there: it may hold what
+/// nobody else does, so the empty store in its place founds no cluster.
+pub fn has_set_aside(folder: &Path) -> bool {
+    let prefix = aside(folder, "");
+    let Some((around, prefix)) = prefix.parent().zip(prefix.file_name()) else { return false };
+    let is_one =
+        |name: &std::ffi::OsStr| name.as_encoded_bytes().starts_with(prefix.as_encoded_bytes());
+    fs::read_dir(around).is_ok_and(|names| names.flatten().any(|each| is_one(&each.file_name())))
+}
+
+fn aside(folder: &Path, number: impl std::fmt::Display) -> PathBuf {
+    folder.with_extension(format!("aside-{number}"))
 }
 
 fn io_at(path: &Path, doing: &'static str) -> impl Fn(io::Error) -> StoreError {

@@ -204,3 +204,23 @@ fn a_backup_whose_rows_nobody_would_write_is_refused() {
     let refused = restore(&new.path().join("server1"), ONE, SALTS, &backup);
     assert!(matches!(refused, Err(StoreError::Rows { .. })), "{refused:?}");
 }
+
+#[test]
+fn a_store_that_was_set_aside_is_kept_and_known_until_it_is_removed() {
+    let top = tempfile::tempdir().unwrap();
+    let folder = top.path().join("server1");
+    fs::create_dir(top.path().join("server10.aside-1")).unwrap();
+    for number in 1..=2 {
+        live_once(&folder);
+        assert_eq!(has_set_aside(&folder), number > 1, "before store {number}");
+        set_aside(&folder).unwrap();
+        assert!(has_set_aside(&folder) && !folder.exists());
+        let kept = top.path().join(format!("server1.aside-{number}"));
+        assert_eq!(check(&kept).unwrap().last, Index(1));
+        if number == 2 {
+            fs::remove_dir_all(kept).unwrap();
+            fs::remove_dir_all(top.path().join("server1.aside-1")).unwrap();
+        }
+    }
+    assert!(!has_set_aside(&folder));
+}
