@@ -7,6 +7,8 @@ pub(crate) mod client;
 pub(crate) mod cluster;
 #[cfg(target_os = "linux")]
 pub(crate) mod disk;
+#[cfg(unix)]
+pub(crate) mod house;
 pub(crate) mod line;
 pub(crate) mod neighbour;
 pub(crate) mod proxy;
