@@ -145,7 +145,7 @@ check_peer() {
     ip=$(setting "SERVER${other}_IP")
     port=$(setting "REPLICA_PORT$other")
     if ! within "$PEER_S_MAX" dial "$ip" "$port"; then
-        say "server $other $ip port $port: not reachable yet (is it started? does a firewall drop it?)"
+        say "server $other $ip port $port: not reachable yet (not started, or a firewall between)"
         return
     fi
     if ! theirs=$(clock_of "$other"); then
@@ -223,7 +223,8 @@ word_install() {
     [ -z "$(running_pid "$number")" ] ||
         die 1 "server $number was started by hand: ./start_cluster.sh stop it first"
     build server
-    print_unit | as_root tee "/etc/systemd/system/$unit" >/dev/null || die 1 "$unit cannot be written"
+    print_unit | as_root tee "/etc/systemd/system/$unit" >/dev/null ||
+        die 1 "$unit cannot be written"
     as_root systemctl daemon-reload || exit 1
     as_root systemctl enable --now "$unit" || die 1 "$unit does not start: journalctl -u $unit"
     say "server $number runs now and after each start of this machine: systemctl status $unit"

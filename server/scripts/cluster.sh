@@ -290,4 +290,3 @@ ports_of() {
     http=$(setting "HTTP_PORT$1")
     printf '%s/%s/%s' "$(setting "CLIENT_PORT$1")" "$(setting "REPLICA_PORT$1")" "${http:--}"
 }
-

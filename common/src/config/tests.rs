@@ -128,14 +128,18 @@ fn levels_are_read_for_all_and_by_target() {
 }
 
 #[test]
-fn the_committed_file_is_one_server_with_every_key_at_its_default() {
+fn the_committed_file_is_three_servers_with_every_key_at_its_default() {
     let text = include_str!("../../../.env");
     let config = load(text, &[]).unwrap();
     let without = load(ONE, &[]).unwrap();
-    assert_eq!(config.servers[0].http_port, Some(8071));
+    let ports = |server: &ServerAddresses| {
+        (server.replica_port, server.client_port, server.http_port.unwrap())
+    };
+    let all: Vec<_> = config.servers.iter().map(ports).collect();
+    assert_eq!(all, [(8081, 8091, 8071), (8082, 8092, 8072), (8083, 8093, 8073)]);
     let same = |config: &Config| {
         let mut config = config.clone();
-        config.servers[0].http_port = None;
+        config.servers.clear();
         format!("{config:?}")
     };
     assert_eq!(same(&config), same(&without), "a default in .env is not the one in config.rs");
