@@ -2,6 +2,7 @@
 //! with a folder of its own.
 
 #![cfg(target_os = "linux")]
+#![expect(clippy::disallowed_methods, reason = "a test of processes opens ports and waits")]
 
 mod support;
 
@@ -25,7 +26,6 @@ fn setup(house: &House, words: &[&str]) -> Said {
 }
 
 /// `status` of all servers, until its exit code is this.
-#[expect(clippy::disallowed_methods, reason = "a test of processes waits")]
 #[track_caller]
 fn until(house: &House, code: i32) -> Said {
     for _ in 0..100 {

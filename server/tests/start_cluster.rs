@@ -129,9 +129,9 @@ fn three() -> House {
     let said = house.run(&[]).ends_with(0);
     assert_eq!((1..=3).filter(|n| cell(&said, *n, 2) == "primary").count(), 1, "{}", said.out);
     let password = house.folder.join("password");
-    fs::write(&password, "correct horse\n").unwrap();
+    fs::write(&password, "correct horse\n").expect("the test's own folder can be written");
     for name in ["bob", "ada"] {
-        let file = password.to_str().unwrap();
+        let file = password.to_str().expect("the folder's name is text");
         house.client(None, &["register", name, "--password-file", file]).ends_with(0);
     }
     house
