@@ -50,7 +50,13 @@ impl Replication {
     }
 
     pub(super) fn change_view(&mut self, members: Vec<Incarnation>) {
-        let Part::Primary(primary) = &self.part else { return };
+        let former = self.log.newest_view().map_or(&[][..], |placed| &placed.view.members);
+        let new = members.iter().filter(|member| !former.contains(member));
+        let Part::Primary(primary) = &mut self.part else { return };
+        for member in new {
+            // It could not send a stamp that counts before: from now on it can be silent.
+            primary.peers.entry(*member).or_default().stamped = Some(self.now.at);
+        }
         let (ballot, cluster) = (primary.ballot(), self.cluster());
         self.forget_stamps_but(&members);
         self.log.push(ballot, Payload::View(View { cluster, members }));

@@ -111,6 +111,12 @@ fn what_once_failed_ends_well() {
 }
 
 #[test]
+fn who_was_just_admitted_is_not_taken_for_silent() {
+    let story = super::stories::return_of_both;
+    many("return", |_| Profile { heals: false, ..Profile::of("return", 3, story) }, 20);
+}
+
+#[test]
 fn three_servers_start_and_serve_when_nothing_fails() {
     let quiet = |_| {
         let mut profile = Profile::mixed(1, 3);

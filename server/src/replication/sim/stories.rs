@@ -135,6 +135,22 @@ pub(crate) fn death_while_joining(world: &mut World) -> Told {
     Ok(())
 }
 
+/// Both backups die, and come back to a primary that has led for long: admitted, they stay.
+pub(crate) fn return_of_both(world: &mut World) -> Told {
+    let (primary, first, second) = world.others();
+    world.crash(first);
+    world.crash(second);
+    world.pass((1_500_000, 2_000_000))?;
+    world.start(first);
+    world.start(second);
+    let are_back = |world: &World| world.names(primary, first) && world.names(primary, second);
+    world.until(2_000, are_back)?;
+    match world.until(300, |world| !are_back(world))? {
+        true => Err(Violation("who was admitted was dropped before it could answer".to_owned())),
+        false => Ok(()),
+    }
+}
+
 /// A member is silent for good, another dies and is back at once.
 pub(crate) fn silent_third(world: &mut World) -> Told {
     let (_, silent, other) = world.others();
