@@ -9,9 +9,19 @@
     reason = "a program that measures: it reads clocks, opens sockets and prints"
 )]
 
+#[expect(dead_code, reason = "the tests of processes use more of it")]
+#[path = "../../tests/support/cluster.rs"]
+mod cluster;
+mod failover;
 mod floor;
+#[expect(dead_code, reason = "the tests of processes use more of it")]
+#[path = "../../tests/support/line.rs"]
+mod line;
 mod measures;
 mod parts;
+#[expect(dead_code, reason = "the tests of processes use more of it")]
+#[path = "../../tests/support/proxy.rs"]
+mod proxy;
 #[expect(dead_code, reason = "the tests of processes use more of it")]
 #[path = "../../tests/support/server.rs"]
 mod server;

@@ -13,7 +13,7 @@ use rustls::pki_types::ServerName;
 
 use crate::server::Server;
 use crate::swarm::{Swarm, Tls};
-use crate::{Figure, Histogram, floor, parts};
+use crate::{Figure, Histogram, failover, floor, parts};
 
 const PASSWORD: &str = "correct horse battery";
 /// A message as people write them.
@@ -21,7 +21,7 @@ const TEXT: &str = "Are we still on for tomorrow at ten? I can bring the drawing
 
 /// Settings for everything but sign-ins: no limit on sends, and passwords that cost next to
 /// nothing.
-const CHEAP: &str = "LIMIT_SENDS_PER_S=1000000\nLIMIT_SIGNIN_FAILS_PER_MIN=1000000\n\
+pub(crate) const CHEAP: &str = "LIMIT_SENDS_PER_S=1000000\nLIMIT_SIGNIN_FAILS_PER_MIN=1000000\n\
                      LOG_LEVEL=error\nBCRYPT_COST=4\n";
 /// The same with passwords as the product hashes them.
 const COSTLY: &str = "LIMIT_SENDS_PER_S=1000000\nLIMIT_SIGNIN_FAILS_PER_MIN=1000000\n\
@@ -36,13 +36,16 @@ type Measure = fn(&Path) -> Vec<Figure>;
 
 /// Runs the measurements whose names contain one of `words` (all, without words).
 pub(crate) fn all(words: &[String]) -> Vec<Figure> {
-    let measures: [(&str, Measure); 6] = [
+    let measures: [(&str, Measure); 9] = [
         ("parts", without_sockets),
         ("latency", latency),
         ("throughput", throughput),
         ("idle", idle),
         ("million", million),
         ("sign-ins", sign_ins),
+        ("failover", failover::failovers),
+        ("copies", failover::copies),
+        ("start", failover::starts),
     ];
     let mut figures = Vec::new();
     for (name, measure) in measures {
@@ -55,7 +58,8 @@ pub(crate) fn all(words: &[String]) -> Vec<Figure> {
     figures
 }
 
-fn micros(time: Duration) -> String {
+/// Microseconds, as people read them.
+pub(crate) fn micros(time: Duration) -> String {
     format!("{:.0} us", time.as_secs_f64() * 1e6)
 }
 
@@ -142,6 +146,34 @@ fn latency(folder: &Path) -> Vec<Figure> {
         promised: format!("2 x {} + 300 us = {}", micros(floor), micros(bound)),
         kept: times.median() <= bound,
     }]
+}
+
+/// The median time of one request at a time, by a fresh pair of accounts.
+pub(crate) fn pair_latency(address: SocketAddr) -> Duration {
+    let (mut swarm, _) = registered(address, 2);
+    let conv = conversations(&mut swarm)[0];
+    let mut times = Histogram::default();
+    for round in 0..2_000 {
+        let request = send(Target::Conversation(conv), (1 << 41) + round);
+        let (answer, took) = swarm.one(0, &request).expect("a connection");
+        assert!(answer.is_ok(), "{answer:?}");
+        times.add(took);
+    }
+    times.median()
+}
+
+/// Sends a second of so many connections with one in flight each; the accounts of [`pair_latency`]
+/// are among them.
+pub(crate) fn rate(address: SocketAddr, members: usize) -> f64 {
+    let (mut swarm, _) = registered(address, members);
+    let convs = conversations(&mut swarm);
+    let mut number = 1 << 42;
+    let driven = swarm.drive(1, Duration::from_secs(10), |at| {
+        number += 1;
+        Some(send(Target::Conversation(convs[at]), number))
+    });
+    let (times, took) = driven.expect("connections that stay");
+    times.count() as f64 / took.as_secs_f64()
 }
 
 fn throughput(folder: &Path) -> Vec<Figure> {
