@@ -35,8 +35,8 @@ use crate::work::{
 /// Reader threads for pages of things: one may be at work on a long page, others are not to wait.
 /// Look-ups of one thing, which sign-ins and sends wait for, have a thread of their own.
 const PAGE_READERS: usize = 2;
-/// The nice value of hash threads: whatever else wants a core gets it first.
-const HASH_NICENESS: i32 = 19;
+/// The nice value of hash threads and of maintenance: whatever else wants a core gets it first.
+const NICENESS: i32 = 19;
 
 /// Wakes the loop, at most once between two of its turns: a wake is a system call.
 #[derive(Debug)]
@@ -137,7 +137,13 @@ impl Workers {
         let (maintenance, jobs) = unbounded();
         let mut worker = MaintenanceWorker::joining(tables.views(), next_store);
         let results_of = results.clone();
-        start("maintenance", &jobs, move |job| results_of.put(worker.run(job)))?;
+        let mut lowered = false;
+        start("maintenance", &jobs, move |job| {
+            if !std::mem::replace(&mut lowered, true) {
+                lower_priority();
+            }
+            results_of.put(worker.run(job));
+        })?;
         let (journal_sender, jobs) = unbounded();
         let (mut worker, results_of) = (journal, results.clone());
         start("journal", &jobs, move |job| {
@@ -196,7 +202,7 @@ fn start<J: Send + 'static>(
 /// On Linux a priority is a thread's; elsewhere it would be the whole process's, so it stays.
 fn lower_priority() {
     #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::setpriority_process(None, HASH_NICENESS) {
-        log::debug!("hash threads keep their priority: {error}");
+    if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
+        log::debug!("a thread keeps its priority: {error}");
     }
 }
