@@ -234,8 +234,12 @@ fn begin_again() -> Failure {
     use std::os::unix::process::CommandExt;
     log::info!("begins another life");
     let program = match std::env::current_exe() {
-        Ok(program) => program,
-        Err(error) => return Failure::fault(format!("this program cannot be found: {error}")),
+        Ok(program) if program.exists() => program,
+        // Replaced while it ran, as an upgrade does: what has its name by now is the next life.
+        Ok(_) | Err(_) => match std::env::args_os().next() {
+            Some(name) => PathBuf::from(name),
+            None => return Failure::fault("this program cannot be found to be started again"),
+        },
     };
     // The administrator's word was for the life that is over.
     let arguments = std::env::args_os().skip(1).filter(|word| word != "--force-survivor");
