@@ -12,3 +12,5 @@ mod support;
 mod knowledge;
 #[path = "cluster/status.rs"]
 mod status;
+#[path = "cluster/stopping.rs"]
+mod stopping;

@@ -342,6 +342,8 @@ impl Node {
                 self.run(Job::Journal(JournalJob::Read { after, upto, purpose }));
             }
             Asked::Snapshot { to } => self.snapshot_wanted(to),
+            // What stops has no other life here.
+            Asked::NewLife if self.upkeep.is_stopping() => self.has_left = true,
             Asked::NewLife => self.effects.push_back(Effect::Restart { sets_aside: false }),
             Asked::Diverged { after } => {
                 log::error!("this store has what the cluster has not, behind entry {after}");

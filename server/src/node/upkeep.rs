@@ -37,6 +37,8 @@ enum Stopping {
     Draining { until: Instant, end: Instant },
     /// Clients are sent away; the tables are being made durable.
     Persisting { end: Instant },
+    /// The others take this server out of the view and go on without it.
+    Leaving { end: Instant },
     /// All is done.
     Done,
 }
@@ -101,7 +103,7 @@ impl Upkeep {
     pub(super) fn deadline(&self) -> Option<Instant> {
         let stop_at = match self.stopping {
             Some(Stopping::Draining { until, .. }) => Some(until),
-            Some(Stopping::Persisting { end }) => Some(end),
+            Some(Stopping::Persisting { end } | Stopping::Leaving { end }) => Some(end),
             Some(Stopping::Done) | None => None,
         };
         [self.persist_at(), Some(self.day_mark_at), self.erase_at, stop_at]
@@ -135,6 +137,12 @@ impl Node {
             log::warn!("stopping before the tables are durable: the next start reads the journal");
             self.stopped();
         }
+        if let Some(Stopping::Leaving { end }) = self.upkeep.stopping
+            && end <= now
+        {
+            log::warn!("stopping before the others have let this server go");
+            self.stopped();
+        }
         if self.upkeep.erase_at.is_some_and(|at| at <= now) {
             // The files would keep what the view of a stream still shows.
             let waits = self.snapshots.is_streaming();
@@ -159,7 +167,12 @@ impl Node {
         let erase = self.upkeep.erasing.take_if(|last| *last <= index).is_some();
         let below = self.snapshots.releasable(index.next(), self.now.instant);
         self.run(Job::Journal(JournalJob::Release { below, erase }));
-        if matches!(self.upkeep.stopping, Some(Stopping::Persisting { .. })) {
+        if let Some(Stopping::Persisting { end }) = self.upkeep.stopping {
+            if self.of() > 1 {
+                // The others go on writing; what follows is in the journal.
+                self.upkeep.stopping = Some(Stopping::Leaving { end });
+                return self.replicate(crate::replication::Input::Leave);
+            }
             if self.upkeep.dirty_since.is_some() {
                 // That was one that had begun before the last entries were applied.
                 return self.persist();
@@ -191,12 +204,16 @@ impl Node {
 
     /// Goes on stopping when what is under way has been answered; says whether it did.
     pub(super) fn finish_stop(&mut self) -> bool {
+        if matches!(self.upkeep.stopping, Some(Stopping::Leaving { .. })) && self.has_left {
+            self.stopped();
+            return true;
+        }
         let Some(Stopping::Draining { until, end }) = self.upkeep.stopping else { return false };
+        // What others send never ends, and is theirs to see to.
+        let is_still = || self.to_apply.is_empty() && !self.applying && self.replication.is_idle();
         let idle = self.clients.all_answered()
             && self.pipeline.is_empty()
-            && self.to_apply.is_empty()
-            && !self.applying
-            && self.replication.is_idle();
+            && (self.of() > 1 || is_still());
         if !idle && self.now.instant < until {
             return false;
         }

@@ -161,6 +161,17 @@ impl Cluster {
         }
     }
 
+    /// SIGTERM, and the end of the process awaited; gives how long that took.
+    pub(crate) fn stop(&mut self, number: u8) -> Duration {
+        let start = Instant::now();
+        self.signal(number, "TERM");
+        let process = self.member(number).process.take();
+        let ended = process.expect("it runs").wait().expect("our own child can be awaited");
+        assert!(ended.success(), "server {number} ended with {ended:?}");
+        self.wires_to(number).for_each(Proxy::shut);
+        start.elapsed()
+    }
+
     /// `kill -9` to some servers at the same instant.
     pub(crate) fn kill(&mut self, numbers: &[u8]) {
         for number in numbers {

@@ -11,6 +11,7 @@ pub(crate) mod disk;
 pub(crate) mod house;
 pub(crate) mod line;
 pub(crate) mod neighbour;
+pub(crate) mod person;
 pub(crate) mod proxy;
 pub(crate) mod server;
 pub(crate) mod sockets;
