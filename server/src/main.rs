@@ -25,7 +25,7 @@ use holdfast_server::node::effect::Input;
 use holdfast_server::node::{Node, Settings, Shared};
 use holdfast_server::reactor::{self, Ended, Listeners, Parts};
 use holdfast_server::replication::{self, Policy, Replication};
-use holdfast_server::store::{self, Salts, Store};
+use holdfast_server::store::{self, Salts, Store, StoreError};
 use holdfast_server::work::{JournalWorker, TablesWorker};
 use ring::rand::{SecureRandom, SystemRandom};
 
@@ -33,6 +33,11 @@ use ring::rand::{SecureRandom, SystemRandom};
 const MEMORY_ENTRIES: usize = 10_000;
 /// Where tests keep a short journal, so that it is asked for.
 const MEMORY_ENTRIES_IN_TESTS: usize = 100;
+
+/// How often a server whose store is damaged asks whether the others go on without it, and how
+/// many times before it ends.
+const DAMAGED_EVERY: std::time::Duration = std::time::Duration::from_millis(500);
+const DAMAGED_TRIES: usize = 120;
 
 /// One Holdfast server, in the foreground.
 #[derive(Debug, Parser)]
@@ -165,7 +170,12 @@ fn serve(
         None => journal::Options::new(salts.journal),
         Some(_) => journal::Options::small(salts.journal),
     };
-    let store = store::open_sized(folder, server, salts, options).map_err(Failure::fault)?;
+    let store = match store::open_sized(folder, server, salts, options) {
+        Err(error @ StoreError::Damaged { .. }) if config.servers.len() > 1 => {
+            return Err(leave_damaged(config, server, &secret, &error));
+        }
+        other => other.map_err(Failure::fault)?,
+    };
     log::info!(
         "store opened life={} applied={} last={}",
         store.incarnation.life,
@@ -196,13 +206,43 @@ fn serve(
             Ok(())
         }
         Ended::Restart { sets_aside } => {
+            drop(lock);
             if sets_aside {
                 store::set_aside(folder).map_err(Failure::fault)?;
             }
-            drop(lock);
             Err(begin_again())
         }
     }
+}
+
+/// A store that cannot be believed counts for nothing in its cluster. It stays where it is until a
+/// primary goes on without it, for it might be all that is left; then it is set aside, and an empty
+/// one in its place joins.
+fn leave_damaged(
+    config: &Config,
+    server: ServerId,
+    secret: &Secret,
+    error: &StoreError,
+) -> Failure {
+    log::error!("{error}");
+    let fingerprint = match tls::fingerprint(secret) {
+        Ok(fingerprint) if config.tls.is_none() => fingerprint,
+        Ok(_) => return Failure::fault(error),
+        Err(error) => return Failure::fault(error),
+    };
+    let others = config.servers.iter().filter(|each| each.server != server);
+    let others: Vec<_> = others.map(ServerAddresses::client).collect();
+    log::warn!("waits for a primary that goes on without this store, to join it on an empty one");
+    for _ in 0..DAMAGED_TRIES {
+        if reactor::goes_on_without(server, &others, fingerprint) {
+            return match store::set_aside(&config.server_folder(server)) {
+                Ok(()) => begin_again(),
+                Err(error) => Failure::fault(error),
+            };
+        }
+        std::thread::sleep(DAMAGED_EVERY);
+    }
+    Failure::fault(error)
 }
 
 /// Lets the administrator say it again, in a way that nobody says by mistake.

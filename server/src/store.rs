@@ -259,6 +259,8 @@ pub fn check(folder: &Path) -> Result<Checked, StoreError> {
 /// # Errors
 /// [`StoreError`]
 pub fn set_aside(folder: &Path) -> Result<(), StoreError> {
+    // Nobody serves from it.
+    let _lock = lock(folder)?;
     let mut names = (1..).map(|number| aside(folder, number));
     let name = names.find(|name| !name.exists()).expect("numbers do not end");
     let renamed = fs::rename(folder, &name).and_then(|()| durably::sync_around(folder));

@@ -216,3 +216,19 @@ fn a_stream_that_is_cut_in_the_middle_begins_again_whoever_died() {
     texts.extend(writer.end());
     nothing_is_lost(&cluster, &token, &texts);
 }
+
+#[test]
+fn a_damaged_store_is_set_aside_once_the_others_go_on_and_its_server_joins_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut cluster, token, texts) = cluster_with_short_journals(folder.path(), 200, 1_000);
+    let damaged = cluster.backups()[0];
+    cluster.kill(&[damaged]);
+    let tables = cluster.data(damaged).join("tables/1");
+    std::fs::remove_dir_all(tables).unwrap();
+    cluster.launch(damaged);
+    until("it joins by a snapshot", || joined(&cluster, damaged) == 1);
+    cluster.until_in_sync(3);
+    let aside = cluster.data(damaged).with_extension("aside-1");
+    assert!(aside.join("journal/1").exists(), "nothing of it was deleted");
+    nothing_is_lost(&cluster, &token, &texts);
+}

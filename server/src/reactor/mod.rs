@@ -22,6 +22,7 @@
 mod http;
 mod links;
 mod listeners;
+mod probe;
 mod sockets;
 mod workers;
 
@@ -45,6 +46,7 @@ use crate::work::Fault;
 use http::{Health, Http};
 use links::Links;
 pub use listeners::{BindError, Listeners};
+pub use probe::goes_on_without;
 use sockets::Sockets;
 use workers::{Bell, Workers};
 
