@@ -13,6 +13,8 @@ mod support;
 mod crowd;
 #[path = "chaos/deaths.rs"]
 mod deaths;
+#[path = "chaos/random.rs"]
+mod random;
 #[path = "chaos/stalls.rs"]
 mod stalls;
 
@@ -54,7 +56,8 @@ fn crowd(cluster: &Cluster) -> Crowd {
 }
 
 /// Everybody finishes; those that are awake have everything. Then all servers come back, and have
-/// it too.
+/// it
+/// too.
 fn settle(cluster: &mut Cluster, mut crowd: Crowd) {
     let proof = crowd.end();
     for number in cluster.awake() {

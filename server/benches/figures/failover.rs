@@ -1,5 +1,5 @@
-//! Figures of three servers: how long writes pause when servers die or stall, what three copies cost
-//! beside one, and how soon a cluster takes its first write.
+//! Figures of three servers: how long writes pause when servers die or stall, what three copies
+//! cost beside one, and how soon a cluster takes its first write.
 //!
 //! The steady writer asks one thing at a time, of a server that survives: a person whose own server
 //! dies waits for the same, and for a new connection (a millisecond).
@@ -74,7 +74,8 @@ impl Writer {
         Writer { over, answered, thread: Some(thread) }
     }
 
-    /// Waits until a write was answered that was begun later than `since`, and a little longer; gives
+    /// Waits until a write was answered that was begun later than `since`, and a little longer;
+    /// gives
     /// the longest pause from shortly before `since` on.
     fn gap(mut self, since: Instant) -> Duration {
         let written = || self.answered.lock().expect("no panic in between").last().copied();

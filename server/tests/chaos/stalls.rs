@@ -35,6 +35,24 @@ fn a_primary_that_is_frozen_is_replaced_and_does_not_speak_for_anybody_when_it_w
 }
 
 #[test]
+fn a_frozen_primary_that_wakes_after_both_others_died_waits_for_them() {
+    let folder = Folder::new();
+    let mut cluster = Cluster::start(folder.path(), 3);
+    let crowd = crowd(&cluster);
+    let (primary, others) = (cluster.primary(), cluster.backups());
+    cluster.freeze(primary);
+    cluster.until_in_sync(2);
+    crowd.until_answered(50);
+    cluster.kill(&others);
+    cluster.thaw(primary);
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(cluster.in_sync(), None, "it lacks what was acknowledged while it was frozen");
+    cluster.launch_all();
+    crowd.until_answered(20);
+    settle(&mut cluster, crowd);
+}
+
+#[test]
 fn a_server_that_is_cut_off_is_left_behind_and_comes_back() {
     let folder = Folder::new();
     let mut cluster = Cluster::start_wired(folder.path(), 3);

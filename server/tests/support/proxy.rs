@@ -81,9 +81,12 @@ impl Proxy {
     /// Nobody listens any more: dials are refused. Only while the process behind it is dead.
     pub(crate) fn shut(&self) {
         self.state.is_shut.store(true, Ordering::SeqCst);
-        // Wakes the listener, which then ends.
-        drop(TcpStream::connect(self.from));
         if let Some(listener) = self.listener.lock().expect("no panic in between").take() {
+            while !listener.is_finished() {
+                // Wakes it, should it wait for a connection: then it ends.
+                drop(TcpStream::connect(self.from));
+                std::thread::sleep(GLANCE / 10);
+            }
             listener.join().expect("a listener that does not panic");
         }
     }
@@ -96,8 +99,13 @@ impl Proxy {
         }
         self.state.is_shut.store(false, Ordering::SeqCst);
         let listener = TcpListener::bind(self.from).expect("a port picked free");
-        let (to, state) = (self.to, Arc::clone(&self.state));
-        *place = Some(std::thread::spawn(move || listen(&listener, to, &state)));
+        let (from, to, state) = (self.from, self.to, Arc::clone(&self.state));
+        *place = Some(std::thread::spawn(move || {
+            let mut listener = Some(listener);
+            while let Some(listening) = listener.take() {
+                listener = listen(listening, to, &state).then(|| again(from, to, &state)).flatten();
+            }
+        }));
     }
 }
 
@@ -107,15 +115,20 @@ impl Drop for Proxy {
     }
 }
 
-fn listen(listener: &TcpListener, to: SocketAddr, state: &Arc<State>) {
+/// Takes connections until it is shut, or nobody listens behind it: says whether it is the latter.
+fn listen(listener: TcpListener, to: SocketAddr, state: &Arc<State>) -> bool {
     while let Ok((near, _)) = listener.accept() {
         if state.is_shut.load(Ordering::SeqCst) {
-            return;
+            return false;
         }
         if state.ends() {
             continue;
         }
-        let Ok(far) = TcpStream::connect(to) else { continue };
+        let far = match TcpStream::connect(to) {
+            Ok(far) => far,
+            Err(error) if error.kind() == ErrorKind::ConnectionRefused => return true,
+            Err(_) => continue,
+        };
         for (is_forth, from, into) in [(true, &near, &far), (false, &far, &near)] {
             from.set_nodelay(true).expect("a socket");
             from.set_read_timeout(Some(GLANCE)).expect("a socket");
@@ -124,6 +137,19 @@ fn listen(listener: &TcpListener, to: SocketAddr, state: &Arc<State>) {
             std::thread::spawn(move || carry(is_forth, from, into, &state));
         }
     }
+    false
+}
+
+/// Listens again once somebody does so behind it; nothing if it is shut before.
+fn again(from: SocketAddr, to: SocketAddr, state: &State) -> Option<TcpListener> {
+    while TcpStream::connect(to).is_err() {
+        if state.is_shut.load(Ordering::SeqCst) {
+            return None;
+        }
+        std::thread::sleep(GLANCE / 2);
+    }
+    let is_shut = state.is_shut.load(Ordering::SeqCst);
+    (!is_shut).then(|| TcpListener::bind(from).expect("the port is still ours"))
 }
 
 /// Carries one way until one side ends, or the wire is cut.
