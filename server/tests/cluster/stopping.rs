@@ -57,10 +57,7 @@ fn each_server_is_restarted_in_turn_under_load_and_no_program_shows_an_error() {
         let answer = ada.answer(id);
         assert!(matches!(answer, Ok(Answer::Sent(_))), "{answer:?}");
     }
-    let last = expected.last().cloned().unwrap_or_default();
-    bob.until("every message", |bob| bob.told.last().is_some_and(|(_, _, text)| *text == last));
-    // A program may be told of one message again; of two, or in another order, never.
-    bob.told.dedup();
+    bob.until("every message", |bob| bob.told.len() >= expected.len());
     let told: Vec<_> = bob.told.iter().map(|(_, _, text)| text.clone()).collect();
     assert_eq!(told, expected, "what Bob saw");
 }

@@ -15,6 +15,9 @@ pub(super) struct Conversation {
     pub(super) record: ConversationRecord,
     /// The newest message of the other that this device has received.
     pub(super) received: Seq,
+    /// The newest message that was told of in this life. A cursor that was held back brings events
+    /// again, and what was told is not told twice.
+    pub(super) told: Seq,
     pub(super) read_mark: MarkClock,
     pub(super) delivered_mark: MarkClock,
 }
@@ -45,10 +48,18 @@ impl Conversation {
     pub(super) fn new(record: ConversationRecord) -> Conversation {
         Conversation {
             received: record.delivered_told,
+            told: Seq(0),
             record,
             read_mark: MarkClock::default(),
             delivered_mark: MarkClock::default(),
         }
+    }
+
+    /// Takes note that a message is told of now; says whether it was before.
+    pub(super) fn is_told(&mut self, seq: Seq) -> bool {
+        let was = seq <= self.told;
+        self.told = self.told.max(seq);
+        was
     }
 
     /// A conversation that an event told of, whose messages below `next` are not known.

@@ -88,7 +88,11 @@ impl Engine {
             // It is in the list already; now this device holds it too.
             place.received(conv, seq);
         }
-        if !acknowledged || message.view.deleted {
+        let is_again = place
+            .conversations
+            .get_mut(&conv)
+            .is_some_and(|conversation| conversation.is_told(seq));
+        if message.view.deleted || !(acknowledged || is_again) {
             self.effects.write(Write::Message(conv, message.clone()));
             self.effects.update(Update::Message(conv, message));
         }
