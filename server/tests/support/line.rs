@@ -1,7 +1,7 @@
 //! A connection that expects nothing: it may be refused, end, or say nothing for too long. What the
 //! checkers of a cluster speak chat/1 with.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
@@ -18,6 +18,9 @@ pub(crate) struct Line {
     partial: Vec<u8>,
     next_id: u64,
     patience: Duration,
+    /// What was asked and is not taken yet; with its answer, where that came before its turn:
+    /// answers may come in any order, and exactly one for each.
+    asked: BTreeMap<u64, Option<Value>>,
     /// Events in the order in which they came.
     pub(crate) events: VecDeque<Value>,
 }
@@ -31,7 +34,8 @@ impl Line {
         stream.set_write_timeout(Some(patience)).ok()?;
         let reader = BufReader::with_capacity(1 << 16, stream);
         let events = VecDeque::new();
-        let mut line = Line { reader, partial: Vec::new(), next_id: 0, patience, events };
+        let (partial, asked) = (Vec::new(), BTreeMap::new());
+        let mut line = Line { reader, partial, next_id: 0, patience, asked, events };
         line.call("hello", &json!({"proto": [1], "client": "test/1"}))?.ok()?;
         Some(line)
     }
@@ -41,6 +45,7 @@ impl Line {
         self.next_id += 1;
         let line = json!({"id": self.next_id, "op": op, "d": d}).to_string() + "\n";
         self.reader.get_mut().write_all(line.as_bytes()).ok()?;
+        self.asked.insert(self.next_id, None);
         Some(self.next_id)
     }
 
@@ -48,16 +53,29 @@ impl Line {
     /// any more.
     pub(crate) fn answer(&mut self, id: u64) -> Option<Result<Value, Value>> {
         let until = Instant::now() + self.patience;
-        while Instant::now() < until {
-            let Some(mut said) = self.next()? else { continue };
-            if said["id"] == id {
+        loop {
+            if let Some(Some(mut said)) = self.asked.get_mut(&id).map(Option::take) {
+                self.asked.remove(&id);
                 let refusal = said["err"].take();
                 return Some(if refusal.is_null() { Ok(said["ok"].take()) } else { Err(refusal) });
             }
-            assert!(said.get("ev").is_some(), "an answer to what nobody asked: {said}");
-            self.events.push_back(said);
+            if Instant::now() >= until {
+                return None;
+            }
+            if let Some(said) = self.next()? {
+                self.take(said);
+            }
         }
-        None
+    }
+
+    fn take(&mut self, said: Value) {
+        if said.get("ev").is_some() {
+            return self.events.push_back(said);
+        }
+        let open = said["id"].as_u64().and_then(|id| self.asked.get_mut(&id));
+        let answer = open.unwrap_or_else(|| panic!("an answer to what nobody asked: {said}"));
+        assert!(answer.is_none(), "answered twice: {said}");
+        *answer = Some(said);
     }
 
     /// Asks and waits.
