@@ -108,3 +108,26 @@ fn a_server_that_has_met_no_primary_says_behind_and_whom_it_waits_for() {
     cluster.until_in_sync(3);
     client.ok("resume", json!({"token": token}));
 }
+
+#[test]
+fn a_write_whose_primary_is_lost_under_way_is_of_unknown_outcome_and_its_repeat_is_the_one_write() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut cluster = Cluster::start(folder.path(), 3);
+    let last = cluster.backups()[0];
+    let (mut ada, _) = Client::register(cluster.address(last), "ada");
+    let conv = ada.send("ada", "first")["conv"].clone();
+    for number in cluster.numbers().into_iter().filter(|one| *one != last) {
+        cluster.freeze(number);
+    }
+    // Forwarded before the silence is noticed: whether it was logged, nobody here can know.
+    let d = json!({"conv": conv, "text": "second", "txn": fresh_txn()});
+    let line = ada.call("send", d.clone());
+    let (code, retry) = (&line["err"]["code"], &line["err"]["retry"]);
+    assert_eq!((code, retry), (&json!("outcome_unknown"), &json!("same_txn")), "{line}");
+    cluster.thaw_all();
+    until(&cluster, last, "takes writes again", |status| status["writable"] == true);
+    assert_eq!(ada.ok("send", d)["seq"], 2);
+    let page = ada.ok("history", json!({"conv": conv}));
+    let texts: Vec<_> = page["messages"].as_array().unwrap().iter().map(|m| &m["text"]).collect();
+    assert_eq!(texts, ["first", "second"]);
+}
