@@ -15,24 +15,18 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
-use holdfast_common::config::{Config, Secret, ServerAddresses, SurvivorPolicy};
+use holdfast_common::config::{Config, Secret, ServerAddresses};
 use holdfast_common::ids::{ServerId, hex};
 use holdfast_common::logging::{self, Logging};
 use holdfast_common::net::tls::{self, Identity};
 use holdfast_server::entry::ClusterId;
 use holdfast_server::journal;
 use holdfast_server::node::effect::Input;
-use holdfast_server::node::{Node, Settings, Shared};
+use holdfast_server::node::{Node, Start};
 use holdfast_server::reactor::{self, Ended, Listeners, Parts};
-use holdfast_server::replication::{self, Policy, Replication};
 use holdfast_server::store::{self, Salts, Store, StoreError};
 use holdfast_server::work::{JournalWorker, TablesWorker};
 use ring::rand::{SecureRandom, SystemRandom};
-
-/// Committed entries kept in memory for servers that are a little behind.
-const MEMORY_ENTRIES: usize = 10_000;
-/// Where tests keep a short journal, so that it is asked for.
-const MEMORY_ENTRIES_IN_TESTS: usize = 100;
 
 /// How often a server whose store is damaged asks whether the others go on without it, and how
 /// many times before it ends.
@@ -338,45 +332,20 @@ fn assemble(
     (connections_max, lingering_max): (usize, usize),
 ) -> Result<(Parts, std::fs::File), Failure> {
     let Store { journal, rows, incarnation, applied, recovered, beside, lock } = store;
-    let cluster = ClusterId(random()?);
-    let now = reactor::now();
-    let replication_now = replication::Now { at: now.moment(), wall_ms: now.wall_ms };
-    let settings = replication::Settings {
-        servers: config.servers.iter().map(|each| each.server).collect(),
-        policy: match config.survivor_policy {
-            SurvivorPolicy::Proof => Policy::Proof,
-            SurvivorPolicy::Timeout => Policy::Timeout,
-            SurvivorPolicy::Majority => Policy::Majority,
-        },
-        heartbeat_ms: config.heartbeat_ms,
-        election_ms: config.election_ms,
-        remove_ms: config.remove_ms,
-        has_set_aside: has_set_aside(config, server),
-        memory_entries: match config.journal_keep_bytes {
-            None => MEMORY_ENTRIES,
-            Some(_) => MEMORY_ENTRIES_IN_TESTS,
-        },
-        seed: u64::from_le_bytes(random()?),
-        fresh_cluster: cluster,
-        rules: replication::Rules::default(),
-    };
-    let replication = Replication::start(incarnation, settings, recovered, replication_now);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let hash_threads = cores.saturating_sub(1).max(1);
-    let settings = Settings {
-        server,
-        servers: config.servers.iter().map(|each| (each.server, each.client())).collect(),
-        plaintext: config.client_plaintext,
-        foreign_loopback: config.foreign_loopback,
-        registration: config.registration,
-        sends_per_s: config.sends_per_s,
-        sign_in_fails_per_min: config.sign_in_fails_per_min,
+    let start = Start {
+        incarnation,
+        recovered,
+        applied,
+        has_set_aside: has_set_aside(config, server),
+        fresh_cluster: ClusterId(random()?),
+        seed: u64::from_le_bytes(random()?),
         connections_max,
-        shared: shared(config),
         hash_threads,
     };
     let parts = Parts {
-        node: Node::new(settings, replication, applied, now),
+        node: Node::begin(config, start, reactor::now()),
         listeners,
         tls,
         identity,
@@ -409,18 +378,6 @@ fn has_set_aside(config: &Config, server: ServerId) -> bool {
         );
     }
     has
-}
-
-/// What must be equal on all servers.
-fn shared(config: &Config) -> Shared {
-    let pair = |key: &str, value: String| (key.to_owned(), value);
-    Shared(vec![
-        pair("servers", config.servers.len().to_string()),
-        pair("SURVIVOR_POLICY", format!("{:?}", config.survivor_policy).to_lowercase()),
-        pair("HEARTBEAT_MS", config.heartbeat_ms.to_string()),
-        pair("ELECTION_MS", config.election_ms.to_string()),
-        pair("REMOVE_MS", config.remove_ms.to_string()),
-    ])
 }
 
 /// The cluster's secret: from the settings, or one that was made for a cluster on this machine

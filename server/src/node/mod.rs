@@ -46,6 +46,7 @@ mod pipeline;
 mod requests;
 mod sign_in;
 mod snapshots;
+mod start;
 mod status;
 mod upkeep;
 mod writes;
@@ -74,6 +75,7 @@ use limits::Buckets;
 use links::Links;
 use pipeline::Pipeline;
 use snapshots::Snapshots;
+pub use start::Start;
 pub use status::Metrics;
 use upkeep::Upkeep;
 
