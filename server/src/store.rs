@@ -38,6 +38,9 @@ use current::Pair;
 pub use restore::restore;
 pub use secret::secret;
 
+/// Stores set aside that are kept beside each other: all of them are somebody's data, and as large.
+const ASIDE_MAX: u32 = 8;
+
 /// Why a data folder cannot be used. Each says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -82,6 +85,12 @@ pub enum StoreError {
     /// `restore` goes into an empty folder only.
     #[error("{} is not empty: a backup is restored into an empty folder", .0.display())]
     NotEmpty(PathBuf),
+    /// One that is set aside each day would fill the disk.
+    #[error(
+        "{ASIDE_MAX} stores of this server were set aside already ({}, …): find out why before \
+         another one is, and remove those that nobody needs", aside(.0, 1).display()
+    )]
+    TooManyAside(PathBuf),
     /// A restore was cut short in it.
     #[error(
         "{}: a restore into this folder was not finished: run it again, or empty the folder",
@@ -261,8 +270,9 @@ pub fn check(folder: &Path) -> Result<Checked, StoreError> {
 pub fn set_aside(folder: &Path) -> Result<(), StoreError> {
     // Nobody serves from it.
     let _lock = lock(folder)?;
-    let mut names = (1..).map(|number| aside(folder, number));
-    let name = names.find(|name| !name.exists()).expect("numbers do not end");
+    let mut names = (1..=ASIDE_MAX).map(|number| aside(folder, number));
+    let name = names.find(|name| !name.exists());
+    let name = name.ok_or_else(|| StoreError::TooManyAside(folder.to_owned()))?;
     let renamed = fs::rename(folder, &name).and_then(|()| durably::sync_around(folder));
     renamed.map_err(io_at(folder, "set this folder aside"))?;
     log::warn!("the store was set aside as {}", name.display());

@@ -224,3 +224,18 @@ fn a_store_that_was_set_aside_is_kept_and_known_until_it_is_removed() {
     }
     assert!(!has_set_aside(&folder));
 }
+
+#[test]
+fn no_more_stores_are_set_aside_than_an_operator_would_overlook() {
+    let top = tempfile::tempdir().unwrap();
+    let folder = top.path().join("server1");
+    for number in 1..=super::ASIDE_MAX {
+        fs::create_dir(top.path().join(format!("server1.aside-{number}"))).unwrap();
+    }
+    live_once(&folder);
+    let said = set_aside(&folder).unwrap_err().to_string();
+    assert!(said.contains("server1.aside-1"), "{said}");
+    assert_eq!(check(&folder).unwrap().last, Index(1), "it stays where it is");
+    fs::remove_dir(top.path().join("server1.aside-3")).unwrap();
+    set_aside(&folder).unwrap();
+}
