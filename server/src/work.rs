@@ -16,6 +16,7 @@ use crate::chat::query::{Answer, Query};
 use crate::entry::{Ballot, Entry, Index};
 use crate::replication::wire::Place;
 use crate::replication::{Append, Purpose};
+use crate::tables::Read;
 
 mod hashing;
 mod recovery;
@@ -126,7 +127,7 @@ pub enum MaintenanceJob {
     /// [`Done::Compacted`].
     Compact,
     /// Hash every row: [`Done::RowsHashed`].
-    HashRows(Ticket),
+    HashRows(Marked),
     /// Make the next part of this stream of all rows; the first one takes its view:
     /// [`Done::Exported`], and no answer behind the last part.
     Export(Ticket),
@@ -195,8 +196,8 @@ pub enum Done {
     Appended(u64),
     /// Entries of the log and the place before the first; none when that is not there any more.
     Read(Purpose, Option<Place>, Vec<Entry>),
-    /// The entries are applied, in order.
-    Applied(Vec<Applied>),
+    /// The entries are applied, in order; and the rows as they were at the markers among them.
+    Applied(Vec<Applied>, Vec<Marked>),
     /// Everything up to this index survives a loss of power without the journal.
     Persisted(Index),
     /// What was deleted before is gone from the tables' files.
@@ -205,8 +206,8 @@ pub enum Done {
     Answered(Ticket, Answer, Cursor),
     /// The copy is made, or the sentence that says why not.
     BackedUp(Ticket, Result<BackedUp, String>),
-    /// How many rows there are, and their hash.
-    RowsHashed(Ticket, RowsHash),
+    /// How many rows there were at a marker, and their hash.
+    RowsHashed(RowsHash),
     /// A part of a stream, and where the rows in it stand.
     Exported(Ticket, Index, Part),
     /// What became of a part, or the sentence that says why the whole stream is refused.
@@ -230,8 +231,21 @@ pub struct BackedUp {
     pub bytes: u64,
 }
 
+/// The rows right behind a marker in the log, however many are written meanwhile.
+pub struct Marked {
+    /// The marker's index.
+    pub index: Index,
+    view: Box<dyn Read + Send>,
+}
+
+impl std::fmt::Debug for Marked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Marked({})", self.index)
+    }
+}
+
 /// All rows, at one moment.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RowsHash {
     /// The index that they stand at.
     pub index: Index,

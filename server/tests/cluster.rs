@@ -8,6 +8,8 @@
 
 mod support;
 
+#[path = "cluster/equality.rs"]
+mod equality;
 #[path = "cluster/knowledge.rs"]
 mod knowledge;
 #[path = "cluster/status.rs"]

@@ -154,23 +154,11 @@ fn nothing_is_lost(cluster: &Cluster, token: &str, expected: &[String]) {
     all_equal(cluster);
 }
 
-/// Compares the hashes of all rows until all servers were at one index together.
+/// All rows of all servers are equal at one index.
 fn all_equal(cluster: &Cluster) {
-    let door = |number: &u8| Client::administration(&cluster.data(*number));
-    let mut doors: Vec<Client> = cluster.numbers().iter().map(door).collect();
-    for _ in 0..100 {
-        let ask = |door: &mut Client| door.ask("admin_verify", json!({}));
-        let asked: Vec<u64> = doors.iter_mut().map(ask).collect();
-        let answered = doors.iter_mut().zip(asked).map(|(door, id)| door.answer(id).unwrap());
-        let found: Vec<Value> = answered.map(|mut line| line["ok"].take()).collect();
-        let differ = |a: &Value, b: &Value| a["index"] == b["index"] && a != b;
-        let (a, b, c) = (&found[0], &found[1], &found[2]);
-        assert!(!differ(a, b) && !differ(b, c) && !differ(a, c), "{found:?}");
-        if a == b && b == c {
-            return;
-        }
-    }
-    panic!("the servers were never at one index");
+    let mut door = Client::administration(&cluster.data(cluster.numbers()[0]));
+    let found = door.ok("admin_verify", json!({}));
+    assert_eq!(found["equal"], true, "{found}");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::operations::operations;
 use super::{Empty, Users, UsersOk};
+use crate::ids::ServerId;
 
 operations! {
     /// What the terminal client may ask on the administration socket.
@@ -46,12 +47,43 @@ pub struct AdminUser {
 /// Answer to `admin_verify`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct VerifyOk {
-    /// The index of the log at which every row was hashed.
+    /// The index of the log at which every server hashed every row.
     pub index: u64,
-    /// How many rows there were.
+    /// How many rows there were on the server that was asked.
     pub rows: u64,
-    /// SHA-256 over all of them, hex: equal on every server at the same index.
+    /// SHA-256 over all of them, hex.
     pub hash: String,
+    /// Whether every server of the cluster was compared, and all are equal.
+    pub equal: bool,
+    /// Each server of the cluster, by its number.
+    pub servers: Vec<Verified>,
+}
+
+/// What one server found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Verified {
+    /// Which.
+    pub server: ServerId,
+    /// How it compares.
+    pub state: VerifiedState,
+    /// How many rows it has at that index, if it answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u64>,
+    /// Their hash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash: Option<String>,
+}
+
+/// How a server compares to the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VerifiedState {
+    /// It has what most have, or what the primary has where there is no majority.
+    Equal,
+    /// It has something else: it sets its store aside and joins again.
+    Differs,
+    /// It is down, silent, or was not up to date at that index: nothing is known.
+    Unreachable,
 }
 
 /// `admin_backup`: a consistent copy of everything, made while serving.

@@ -39,6 +39,13 @@ impl Stamped {
     pub fn decode(bytes: &[u8]) -> Result<Stamped, Undecodable> {
         Ok(postcard::from_bytes(bytes)?)
     }
+
+    /// Whether this payload is [`Operation::Verify`]; nothing longer than that is read.
+    pub fn is_verify(bytes: &[u8]) -> bool {
+        // A number and the operation's kind.
+        bytes.len() <= 16
+            && Stamped::decode(bytes).is_ok_and(|stamped| stamped.operation == Operation::Verify)
+    }
 }
 
 /// The session on whose behalf an operation is done; applying it checks that the session still
@@ -321,6 +328,8 @@ pub struct Applied {
     pub outcome: Option<Outcome>,
     /// What others must be told.
     pub notices: Vec<Notice>,
+    /// The running hash after it: equal on every server.
+    pub chain: [u8; 32],
 }
 
 /// Digest of a `send` as the client asked for it. It is taken from the request and not from what

@@ -7,10 +7,10 @@
 
 use std::mem::discriminant;
 
-use holdfast_common::ids::{Txn, hex};
+use holdfast_common::ids::Txn;
 use holdfast_common::protocol::{
-    AdminReply, AdminRequest, BackupOk, ErrorCode, ErrorReply, Reply, RequestFrame, VerifyOk,
-    check_name, check_password, encode_done,
+    AdminReply, AdminRequest, BackupOk, ErrorCode, ErrorReply, Reply, RequestFrame, check_name,
+    check_password, encode_done,
 };
 use zeroize::Zeroizing;
 
@@ -20,10 +20,10 @@ use super::writes::{Then, Waiting};
 use super::{Node, Task};
 use crate::chat::operation::{Operation, Outcome};
 use crate::chat::query::{Account, Answer, Query, Registration};
-use crate::work::{BackedUp, Entropy, HashJob, Job, MaintenanceJob, RowsHash, Ticket};
+use crate::work::{BackedUp, Entropy, HashJob, Job, MaintenanceJob, Ticket};
 
-/// Copies and hashes of everything that may be under way; beyond, such a request is refused with
-/// `busy`: each takes as long as the store is large.
+/// Copies of everything that may be under way; beyond, such a request is refused with `busy`: each
+/// takes as long as the store is large.
 const MAINTENANCE_MAX: usize = 4;
 
 /// An administrator's change whose entry is in the log.
@@ -31,7 +31,7 @@ const MAINTENANCE_MAX: usize = 4;
 pub(super) enum AdminChange {
     /// The account is made, has another password, or is gone.
     Account,
-    /// Whatever was acknowledged stands before it: the rows may be hashed.
+    /// The marker behind which every server hashes its rows.
     Verify,
 }
 
@@ -56,8 +56,6 @@ enum AdminStep {
     ResetHash { account: Account },
     /// The account that is deleted.
     DeleteLookup,
-    /// The rows are being hashed.
-    HashRows,
     /// The copy is being written.
     Backup,
 }
@@ -224,7 +222,6 @@ impl Node {
             | AdminStep::RegisterLookup { .. }
             | AdminStep::ResetLookup { .. }
             | AdminStep::DeleteLookup
-            | AdminStep::HashRows
             | AdminStep::Backup) => unreachable!("{:?} hashes nothing", discriminant(&step)),
         };
         self.propose(operation, Waiting { client, id, then: Then::Admin(AdminChange::Account) });
@@ -239,21 +236,11 @@ impl Node {
     ) {
         match (outcome, change) {
             (Outcome::Done(_), AdminChange::Account) => self.answer(client, id, encode_done(id)),
-            (Outcome::Done(_), AdminChange::Verify) => {
-                self.maintain(client, id, AdminStep::HashRows, MaintenanceJob::HashRows);
-            }
+            (Outcome::Done(_), AdminChange::Verify) => self.verify_asked(client, id),
             (Outcome::Refused(code), _) => self.refuse(client, id, code),
             // The name was taken between the question and the entry.
             (Outcome::Stale, _) => self.refuse(client, id, ErrorCode::UserExists),
         }
-    }
-
-    pub(super) fn rows_hashed(&mut self, ticket: Ticket, found: RowsHash) {
-        let AdminTask { client, id, .. } = self.maintained(ticket);
-        let RowsHash { index, rows, hash } = found;
-        log::info!("verified index={index} rows={rows} hash={}", hex(&hash));
-        let ok = VerifyOk { index: index.0, rows, hash: hex(&hash) };
-        self.answer(client, id, AdminReply::Verify(ok).encode(id));
     }
 
     pub(super) fn backed_up(&mut self, ticket: Ticket, result: Result<BackedUp, String>) {

@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 use crate::chat::operation::Operation;
 use crate::entry::{Ballot, Index};
 use crate::replication::wire::{Hello, Message};
-use crate::work::Part;
+use crate::work::{Part, RowsHash};
 
 /// The version of these frames. Servers of different versions do not link.
-pub(super) const WIRE: u32 = 2;
+pub(super) const WIRE: u32 = 3;
 
 /// One frame.
 #[derive(Debug, Serialize, Deserialize)]
@@ -48,6 +48,14 @@ pub(super) enum Frame {
     Ask(u64),
     /// From the primary: everything up to here, and nothing beyond.
     News(u64, Index),
+    /// From the primary: what is your running hash after this entry?
+    AskChain(Index),
+    /// To the primary: this; nothing when that is not known any more.
+    Chain(Index, Option<[u8; 32]>),
+    /// To everybody: all rows behind this marker, hashed; nothing when there is no view of them.
+    Rows(Index, Option<RowsHash>),
+    /// From the primary: what the receiver has after this entry is not what it should have.
+    Differs(Index),
 }
 
 /// The first frame of a link.
@@ -106,7 +114,11 @@ impl Frame {
             | Frame::Snapshot { .. }
             | Frame::SnapshotTaken { .. }
             | Frame::Ask(_)
-            | Frame::News(..) => Ok(()),
+            | Frame::News(..)
+            | Frame::AskChain(_)
+            | Frame::Chain(..)
+            | Frame::Rows(..)
+            | Frame::Differs(_) => Ok(()),
         }
     }
 

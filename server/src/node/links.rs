@@ -76,6 +76,11 @@ impl Links {
         let (link, peer) = self.peers.get(&to.server)?.open?;
         (peer == to).then_some(link)
     }
+
+    /// All to whom this server can speak.
+    pub(super) fn all(&self) -> Vec<Incarnation> {
+        self.peers.values().filter_map(|peer| peer.open).map(|(_, peer)| peer).collect()
+    }
 }
 
 impl Node {
@@ -211,6 +216,10 @@ impl Node {
             Frame::SnapshotTaken { stream, taken } => self.snapshot_taken(from, stream, taken),
             Frame::Ask(number) => self.asked_for_news(from, number),
             Frame::News(number, index) => self.news(number, index),
+            Frame::AskChain(index) => self.chain_asked(from, index),
+            Frame::Chain(index, chain) => self.chain_told(from, index, chain),
+            Frame::Rows(index, found) => self.rows_told(from, index, found),
+            Frame::Differs(index) => self.sent_away(from, index),
             Frame::Hello(_) | Frame::Refused(_) => {}
         }
     }

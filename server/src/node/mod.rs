@@ -34,6 +34,7 @@ mod admin;
 mod clients;
 mod credentials;
 pub mod effect;
+mod equality;
 mod events;
 mod frames;
 mod fresh;
@@ -49,6 +50,7 @@ mod snapshots;
 mod start;
 mod status;
 mod upkeep;
+mod verify;
 mod writes;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -67,6 +69,7 @@ use crate::replication::{self, Replication};
 use crate::work::{Done, Job, JournalJob, TablesJob, Ticket};
 use clients::Clients;
 use effect::{ClientId, Effect, Input, Now};
+use equality::Equality;
 pub use frames::Shared;
 use fresh::Freshness;
 pub use fuzz::fuzz_requests;
@@ -78,6 +81,7 @@ use snapshots::Snapshots;
 pub use start::Start;
 pub use status::Metrics;
 use upkeep::Upkeep;
+use verify::Verifications;
 
 /// Entries in one apply: keeps a batch within some tens of milliseconds.
 const APPLY_ENTRIES_MAX: usize = 4_096;
@@ -139,7 +143,7 @@ pub struct Node {
     next_ticket: u64,
     /// Questions under way.
     reads: usize,
-    /// Copies and hashes of everything under way.
+    /// Copies of everything under way.
     maintaining: usize,
     /// Hash jobs that wait for a thread, and how many have one.
     hash_queue: VecDeque<credentials::HashWaiting>,
@@ -147,6 +151,8 @@ pub struct Node {
     links: Links,
     pipeline: Pipeline,
     snapshots: Snapshots,
+    equality: Equality,
+    verifications: Verifications,
     /// The server's own operations that found no room among the proposals.
     own_operations: VecDeque<Operation>,
     /// Committed entries that the tables thread has not got yet.
@@ -228,6 +234,8 @@ impl Node {
             links: Links::new(others.into_iter(), now.instant),
             pipeline: Pipeline::default(),
             snapshots: Snapshots::default(),
+            equality: Equality::new(now.instant),
+            verifications: Verifications::default(),
             own_operations: VecDeque::new(),
             to_apply: VecDeque::new(),
             applying: false,
@@ -300,6 +308,8 @@ impl Node {
             self.snapshots.deadline(),
             self.freshness.deadline(),
             self.gate_deadline(),
+            self.equality_deadline(),
+            self.verifications.deadline(self.now.instant),
             replication,
         ]
         .into_iter()
@@ -330,6 +340,7 @@ impl Node {
             || self.open_gate()
             || self.freshen()
             || self.announce_status()
+            || self.settle_verifications()
             || self.finish_stop()
     }
 
@@ -391,12 +402,15 @@ impl Node {
             Done::Read(purpose, previous, entries) => {
                 self.replicate(replication::Input::Read { purpose, previous, entries });
             }
-            Done::Applied(applied) => self.applied(applied),
+            Done::Applied(applied, marked) => {
+                self.marked(marked);
+                self.applied(applied);
+            }
             Done::Persisted(index) => self.persisted(index),
             Done::Compacted => self.compacted(),
             Done::Answered(ticket, answer, at) => self.answered(ticket, answer, at),
             Done::BackedUp(ticket, result) => self.backed_up(ticket, result),
-            Done::RowsHashed(ticket, found) => self.rows_hashed(ticket, found),
+            Done::RowsHashed(found) => self.rows_hashed(found),
             Done::Exported(stream, at, part) => self.exported(stream, at, part),
             Done::Received(stream, result) => self.received(stream, result),
             Done::Installed => self.installed(),
@@ -415,7 +429,8 @@ impl Node {
     fn applied(&mut self, applied: Vec<Applied>) {
         self.applying = false;
         self.upkeep.applied(applied.len(), self.now.instant);
-        for Applied { index, ballot, outcome, notices } in applied {
+        self.equality.applied(&applied);
+        for Applied { index, ballot, outcome, notices, .. } in applied {
             self.applied = Cursor { generation: ballot.generation, index: index.0 };
             self.settle(index, ballot, outcome);
             for notice in notices {
@@ -423,6 +438,7 @@ impl Node {
             }
         }
         self.propose_waiting();
+        self.answer_chain();
     }
 
     /// Says once when this server begins or ceases to lead, and finishes what former primaries

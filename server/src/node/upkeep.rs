@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use holdfast_common::protocol::ByeReason;
 
 use super::Node;
-use super::effect::Effect;
+use super::effect::{ClientId, Effect, Origin};
 use crate::chat::operation::Operation;
 use crate::entry::Index;
 use crate::work::{Job, JournalJob, MaintenanceJob, TablesJob};
@@ -26,6 +26,8 @@ const ERASE_AFTER_START: Duration = Duration::from_secs(60 * 60);
 const ERASE_AGAIN_AFTER: Duration = Duration::from_secs(60);
 /// A stopping server waits this long for what is under way.
 const DRAIN_WITHIN: Duration = Duration::from_secs(3);
+/// A server whose state is not what it should be waits so long for what others found.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// By then it ends, so that it does within five seconds, with the last lines to clients. Tables
 /// that are not durable yet are none that are lost: the journal holds everything.
 const STOP_WITHIN: Duration = Duration::from_millis(4_300);
@@ -37,6 +39,9 @@ enum Stopping {
     Draining { until: Instant, end: Instant },
     /// Clients are sent away; the tables are being made durable.
     Persisting { end: Instant },
+    /// The state is not what it should be: nobody is served, but an administrator who waits for
+    /// what `verify` found.
+    Differing { until: Instant },
     /// The others take this server out of the view and go on without it.
     Leaving { end: Instant },
     /// All is done.
@@ -54,6 +59,8 @@ pub(super) struct Upkeep {
     /// Compacted: the journal's segments up to this entry go once the tables are durable beyond it.
     erasing: Option<Index>,
     stopping: Option<Stopping>,
+    /// What ends is this life only: the next one begins on an empty store.
+    sets_aside: bool,
 }
 
 impl Upkeep {
@@ -66,6 +73,7 @@ impl Upkeep {
             erase_at: Some(now + ERASE_AFTER_START),
             erasing: None,
             stopping: None,
+            sets_aside: false,
         }
     }
 
@@ -102,7 +110,7 @@ impl Upkeep {
 
     pub(super) fn deadline(&self) -> Option<Instant> {
         let stop_at = match self.stopping {
-            Some(Stopping::Draining { until, .. }) => Some(until),
+            Some(Stopping::Draining { until, .. } | Stopping::Differing { until }) => Some(until),
             Some(Stopping::Persisting { end } | Stopping::Leaving { end }) => Some(end),
             Some(Stopping::Done) | None => None,
         };
@@ -120,6 +128,7 @@ impl Node {
         self.give_up();
         self.give_up_news();
         self.give_up_gate();
+        self.ask_chains();
         self.replicate(crate::replication::Input::Timer);
         while let Some(client) = self.clients.next_expired(now) {
             self.say_bye(client, ByeReason::Idle);
@@ -183,7 +192,30 @@ impl Node {
 
     fn stopped(&mut self) {
         self.upkeep.stopping = Some(Stopping::Done);
-        self.effects.push_back(Effect::Stopped);
+        if !self.upkeep.sets_aside {
+            return self.effects.push_back(Effect::Stopped);
+        }
+        // The others might need what is on this disk, unless they have let it go.
+        let sets_aside = self.replication.is_let_go();
+        if !sets_aside {
+            log::warn!("the others have not let this server go: it keeps its store for now");
+        }
+        self.effects.push_back(Effect::Restart { sets_aside });
+    }
+
+    /// The state is not what it should be: nobody is served from it any more, and the others are
+    /// asked to go on without this server.
+    pub(super) fn step_back(&mut self) {
+        let until = self.now.instant + LAST_WORDS;
+        self.upkeep.stopping = Some(Stopping::Differing { until });
+        self.upkeep.sets_aside = true;
+        let is_of_network = |id: &ClientId| {
+            let client = self.clients.get(*id);
+            client.is_some_and(|client| matches!(client.origin, Origin::Network(_)))
+        };
+        for client in self.clients.ids().filter(is_of_network).collect::<Vec<_>>() {
+            self.say_bye(client, ByeReason::Stopping);
+        }
     }
 
     /// The tables are rid of what was deleted; the journal follows once they are durable. What it
@@ -200,12 +232,23 @@ impl Node {
             let (until, end) = (self.now.instant + DRAIN_WITHIN, self.now.instant + STOP_WITHIN);
             self.upkeep.stopping = Some(Stopping::Draining { until, end });
         }
+        // Whoever stops sets nothing aside: that is for the next life to find out again.
+        self.upkeep.sets_aside = false;
     }
 
     /// Goes on stopping when what is under way has been answered; says whether it did.
     pub(super) fn finish_stop(&mut self) -> bool {
         if matches!(self.upkeep.stopping, Some(Stopping::Leaving { .. })) && self.has_left {
             self.stopped();
+            return true;
+        }
+        if let Some(Stopping::Differing { until }) = self.upkeep.stopping {
+            if self.verifications.is_awaited() && self.now.instant < until {
+                return false;
+            }
+            let end = self.now.instant + STOP_WITHIN;
+            self.upkeep.stopping = Some(Stopping::Leaving { end });
+            self.replicate(crate::replication::Input::Leave);
             return true;
         }
         let Some(Stopping::Draining { until, end }) = self.upkeep.stopping else { return false };

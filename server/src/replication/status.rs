@@ -59,6 +59,12 @@ impl Replication {
         self.committed_view().is_some_and(|view| view.members.contains(&self.me))
     }
 
+    /// Whether the others go on without this life: the newest view that is known to be committed
+    /// does not name it.
+    pub fn is_let_go(&self) -> bool {
+        self.committed_view().is_some_and(|view| !view.members.contains(&self.me))
+    }
+
     /// The newest view that is known to be committed.
     pub(super) fn committed_view(&self) -> Option<&View> {
         let first = self.log.live_views().first();

@@ -6,9 +6,12 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use super::streams::{NextStore, Streams};
-use super::{BackedUp, Done, Fault, JournalJob, MaintenanceJob, ReaderJob, RowsHash, TablesJob};
+use super::{
+    BackedUp, Done, Fault, JournalJob, MaintenanceJob, Marked, ReaderJob, RowsHash, TablesJob,
+};
 use crate::chat;
-use crate::entry::{Entry, Index};
+use crate::chat::operation::Stamped;
+use crate::entry::{Entry, Index, Payload};
 use crate::journal::{Batch, Disk, Journal};
 use crate::replication::Append;
 use crate::replication::wire::Place;
@@ -120,13 +123,26 @@ impl TablesWorker {
         self.rows.views()
     }
 
+    /// Applies up to each marker, takes a view there, and goes on: no write waits for a hash.
+    fn apply(&mut self, entries: &[Entry]) -> Result<Done, Fault> {
+        let mut applied = Vec::with_capacity(entries.len());
+        let mut marked = Vec::new();
+        for part in entries.split_inclusive(is_marker) {
+            applied.extend(chat::apply(&mut *self.rows, part)?);
+            if let Some(marker) = part.last().filter(|last| is_marker(last)) {
+                marked.push(Marked { index: marker.index, view: self.rows.views().view() });
+            }
+        }
+        Ok(Done::Applied(applied, marked))
+    }
+
     /// Does one job.
     ///
     /// # Errors
     /// [`Fault`]: the process must end.
     pub fn run(&mut self, job: TablesJob) -> Result<Done, Fault> {
         match job {
-            TablesJob::Apply(entries) => Ok(Done::Applied(chat::apply(&mut *self.rows, &entries)?)),
+            TablesJob::Apply(entries) => self.apply(&entries),
             TablesJob::Persist { ran_ms } => {
                 chat::note_running(&mut *self.rows, ran_ms)?;
                 let applied = chat::meta(&*self.rows)?.applied;
@@ -135,6 +151,10 @@ impl TablesWorker {
             }
         }
     }
+}
+
+fn is_marker(entry: &Entry) -> bool {
+    matches!(&entry.payload, Payload::Operation(bytes) if Stamped::is_verify(bytes))
 }
 
 /// Answers questions; there are as many as reader threads.
@@ -212,11 +232,9 @@ impl MaintenanceWorker {
                 return Ok(None);
             }
             MaintenanceJob::Install { place, promise } => self.streams.install(place, promise)?,
-            MaintenanceJob::HashRows(ticket) => {
-                let view = self.views.view();
-                let index = chat::meta(&*view)?.applied;
+            MaintenanceJob::HashRows(Marked { index, view }) => {
                 let (rows, hash) = chat::hash_all(&*view)?;
-                Done::RowsHashed(ticket, RowsHash { index, rows, hash })
+                Done::RowsHashed(RowsHash { index, rows, hash })
             }
         };
         Ok(Some(done))

@@ -401,7 +401,7 @@ fn thread_of(job: &Job) -> (Thread, Option<String>) {
 fn thread_of_done(done: &Done) -> Thread {
     match done {
         Done::Appended(_) | Done::Read(..) => Thread::Journal,
-        Done::Applied(_) | Done::Persisted(_) => Thread::Tables,
+        Done::Applied(..) | Done::Persisted(_) => Thread::Tables,
         Done::Answered(..) => Thread::Reader,
         Done::BackedUp(..)
         | Done::Compacted

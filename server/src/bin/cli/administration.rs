@@ -16,8 +16,8 @@ use holdfast_common::client::Tried;
 use holdfast_common::config::Config;
 use holdfast_common::ids::ServerId;
 use holdfast_common::protocol::{
-    AdminPassword, AdminReply, AdminRequest, AdminUser, Backup, Empty, Retry, ServerLine,
-    check_name, fold_name,
+    AdminPassword, AdminReply, AdminRequest, AdminUser, Backup, Empty, Retry, ServerLine, Verified,
+    VerifiedState, check_name, fold_name,
 };
 
 use super::account::new_password;
@@ -218,9 +218,39 @@ pub(crate) fn verify(
         unreachable!("{AS_ASKED}")
     };
     if output.is_json() {
-        return output.json(&found);
+        output.json(&found)?;
+    } else {
+        output.line(&format!("index {}", found.index))?;
+        found.servers.iter().try_for_each(|server| output.line(&verified_line(server)))?;
     }
-    output.line(&format!("index {}  rows {}  sha256 {}", found.index, found.rows, found.hash))
+    let of_state = |state| found.servers.iter().filter(move |server| server.state == state);
+    let (different, away) = (VerifiedState::Differs, VerifiedState::Unreachable);
+    if of_state(different).count() > 0 {
+        let text = "the servers are not equal (their logs say who does what about it, and when)";
+        return Err(Problem::Fault(text.to_owned()));
+    }
+    if of_state(away).count() > 0 {
+        let text = "not all servers could be compared; those that could are equal";
+        return Err(Problem::Fault(text.to_owned()));
+    }
+    Ok(())
+}
+
+fn verified_line(found: &Verified) -> String {
+    let verdict = match found.state {
+        VerifiedState::Equal => "equal",
+        VerifiedState::Differs => {
+            "DIFFERS: it serves nobody any more, sets its store aside and joins again"
+        }
+        VerifiedState::Unreachable => "not reachable, or not up to date at that index",
+    };
+    let server = found.server;
+    match (found.rows, &found.hash) {
+        (Some(rows), Some(hash)) => {
+            format!("server {server}  rows {rows}  sha256 {hash}  {verdict}")
+        }
+        _ => format!("server {server}  {verdict}"),
+    }
 }
 
 /// `backup`

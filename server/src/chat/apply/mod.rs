@@ -84,7 +84,8 @@ fn apply_entry(batch: &mut Batch<'_>, entry: &Entry) -> Result<Applied, Fault> {
     };
     let notices = step.notices;
     batch.end_entry();
-    Ok(Applied { index: entry.index, ballot: entry.ballot, outcome, notices })
+    let chain = batch.meta.chain;
+    Ok(Applied { index: entry.index, ballot: entry.ballot, outcome, notices, chain })
 }
 
 /// Why an operation is not done.
@@ -151,7 +152,7 @@ impl Step<'_, '_> {
             Operation::Erase { user } => self.erase(user),
             Operation::DayMark => self.day_mark(),
             Operation::Prune => self.prune(),
-            // A place in the log, nothing else: the rows are hashed aside, from a view.
+            // A place in the log, nothing else: the rows are hashed aside, from a view of it.
             Operation::Verify => Ok(Ok(Success::Plain)),
             Operation::AdminResetPassword { user, password_hash } => {
                 self.admin_reset_password(user, password_hash)
