@@ -126,6 +126,8 @@ pub struct Journal<D> {
     places: VecDeque<Place>,
     /// How many bytes of the spare segment are zeroed and synced; none: there is no spare file.
     spare: Option<u64>,
+    /// Where the next frame went when the spare was made readier last.
+    prepared_at: u64,
     roll: bool,
     failed: bool,
     torn_bytes: usize,
@@ -160,6 +162,7 @@ impl<D: Disk> Journal<D> {
             last: base,
             places: VecDeque::new(),
             spare: None,
+            prepared_at: 0,
             roll: false,
             failed: false,
             torn_bytes: 0,
@@ -217,12 +220,13 @@ impl<D: Disk> Journal<D> {
         })
     }
 
-    /// Makes the next segment as ready as it should be by now, so that no batch waits for that. To
-    /// be called when whoever waits for a batch was told: this takes a sync of its own.
+    /// Makes the next segment readier, so that no batch waits for that; says whether it is not yet
+    /// as ready as it should be by now. To be called when whoever waits for a batch was told, and
+    /// again while nobody waits: each time takes a sync or two of its own.
     ///
     /// # Errors
     /// [`Fault`], and ever after; what was appended is durable nevertheless.
-    pub fn prepare(&mut self) -> Result<(), Fault> {
+    pub fn prepare(&mut self) -> Result<bool, Fault> {
         self.guard("prepare the next segment", Journal::prepare_spare)
     }
 
@@ -293,11 +297,11 @@ impl<D: Disk> Journal<D> {
     }
 
     /// Runs something on the disk; after an error nothing runs any more.
-    fn guard(
+    fn guard<T>(
         &mut self,
         doing: &'static str,
-        run: impl FnOnce(&mut Self) -> io::Result<()>,
-    ) -> Result<(), Fault> {
+        run: impl FnOnce(&mut Self) -> io::Result<T>,
+    ) -> Result<T, Fault> {
         let result = match self.failed {
             true => Err(io::Error::other("the journal has failed before")),
             false => run(self),
@@ -385,21 +389,29 @@ impl<D: Disk> Journal<D> {
         self.spare = None;
         self.roll = false;
         self.offset = HEADER_BYTES as u64;
+        self.prepared_at = self.offset;
         self.segments.push_back(Segment { header, last: self.last.0 });
         Ok(())
     }
 
     /// Keeps the spare twice as far ahead as the current segment is full, in small steps: a whole
-    /// segment of zeros at once would hold up the batch that it falls on.
-    fn prepare_spare(&mut self) -> io::Result<()> {
+    /// segment of zeros at once would hold up the batch that it falls on. A journal that was just
+    /// opened has no spare, however full its segment: until that is made up for, each batch is
+    /// followed by twice its own size of zeros, or by one step.
+    fn prepare_spare(&mut self) -> io::Result<bool> {
         let full = self.current().header.size;
         let target = self.options.segment_bytes;
         let wanted = (u128::from(target) * 2 * u128::from(self.offset) / u128::from(full))
             .min(u128::from(target));
-        while u128::from(self.spare.unwrap_or(0)) < wanted {
-            self.extend_spare(target)?;
+        let lacks = |journal: &Self| u128::from(journal.spare.unwrap_or(0)) < wanted;
+        let written = self.offset.saturating_sub(self.prepared_at);
+        self.prepared_at = self.offset;
+        for _ in 0..=(2 * written / ZEROS_BYTES as u64) {
+            if lacks(self) {
+                self.extend_spare(target)?;
+            }
         }
-        Ok(())
+        Ok(lacks(self))
     }
 
     fn extend_spare(&mut self, size: u64) -> io::Result<()> {

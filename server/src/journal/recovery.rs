@@ -64,6 +64,7 @@ impl<D: Disk> Journal<D> {
             last: header.base,
             places: VecDeque::new(),
             spare: None,
+            prepared_at: 0,
             roll: false,
             failed: false,
             torn_bytes: 0,
@@ -84,6 +85,7 @@ impl<D: Disk> Journal<D> {
             journal.replay(header, &bytes)?;
         }
         journal.cut_torn_tail()?;
+        journal.prepared_at = journal.offset;
         // What was read may be in the system's memory alone: the process died between a write, or a
         // change of names, and its sync. From here on it counts, so power must not take it back.
         let name = segments::name(journal.current().header.number);

@@ -384,3 +384,34 @@ fn a_batch_is_one_write_and_one_sync_and_the_next_segment_is_prepared_behind_it(
     let mut journal = Journal::open(disk, SMALL).unwrap();
     assert_eq!(all(&mut journal), [first], "what was answered is there");
 }
+
+#[test]
+fn a_journal_that_was_just_opened_prepares_the_next_segment_step_by_step() {
+    let disk = SimDisk::new(4);
+    let options = Options { segment_bytes: 4 << 20, first_segment_bytes: 4 << 20, salt: 7 };
+
+    let mut journal = Journal::create(disk.clone(), NOWHERE, HardState::NONE, options).unwrap();
+    for index in 1..=20 {
+        let text = "x".repeat(100_000);
+        journal.append(&batch(1, 0, vec![entry(index, 1, &text)])).unwrap();
+    }
+    let mut journal = Journal::open(disk.clone(), options).unwrap();
+    journal.append(&batch(1, 0, vec![entry(21, 1, "next")])).unwrap();
+    let mut steps = 0;
+    loop {
+        let before = disk.operations();
+        let is_more = journal.prepare().unwrap();
+        assert!(disk.operations() - before <= 3, "a step holds nobody up for long");
+        steps += 1;
+        if !is_more {
+            break;
+        }
+    }
+    assert!(steps > 10, "there was much to do: {steps}");
+    let before = disk.operations();
+    for index in 22..=42 {
+        let text = "x".repeat(100_000);
+        journal.append(&batch(1, 0, vec![entry(index, 1, &text)])).unwrap();
+    }
+    assert!(disk.operations() - before <= 2 * 21 + 6, "the next segment was ready");
+}

@@ -145,13 +145,15 @@ impl Workers {
             results_of.put(worker.run(job));
         })?;
         let (journal_sender, jobs) = unbounded();
-        let (mut worker, results_of) = (journal, results.clone());
+        let (mut worker, results_of, waiting) = (journal, results.clone(), jobs.clone());
         start("journal", &jobs, move |job| {
             let result = worker.run(job);
-            let is_well = result.is_ok();
+            let mut goes_on = result.is_ok();
             results_of.put(result);
-            if is_well {
-                results_of.put(worker.prepare().map(|()| None));
+            while goes_on {
+                let prepared = worker.prepare();
+                goes_on = matches!(prepared, Ok(true)) && waiting.is_empty();
+                results_of.put(prepared.map(|_more| None));
             }
         })?;
         let (tables_sender, jobs) = unbounded();

@@ -21,8 +21,9 @@ use crate::tables::{Read, Rows, Views, snapshot};
 /// tables are durable beyond them.
 const KEEP_BYTES: u64 = 256 << 20;
 
-/// About so many bytes of entries are read for a server that is behind.
-const READ_BYTES: usize = 1 << 20;
+/// About so many bytes of entries are read at once for a server that is behind: the next write of
+/// everybody else waits for it.
+const READ_BYTES: usize = 256 << 10;
 
 /// Writes to the journal: there is one for each store.
 #[derive(Debug)]
@@ -74,11 +75,12 @@ impl<D: Disk> JournalWorker<D> {
         }
     }
 
-    /// What a job left to do once its result is on its way.
+    /// What a job left to do once its result is on its way; says whether more is left, for when no
+    /// other job waits.
     ///
     /// # Errors
     /// [`Fault`]: the process must end.
-    pub fn prepare(&mut self) -> Result<(), Fault> {
+    pub fn prepare(&mut self) -> Result<bool, Fault> {
         Ok(self.journal.prepare()?)
     }
 

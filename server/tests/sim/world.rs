@@ -336,7 +336,7 @@ impl World {
             Work { stage: Stage::Todo(job), .. } => match job {
                 Job::Journal(job) => {
                     let journal = &mut server.journal;
-                    journal.run(job).and_then(|done| journal.prepare().map(|()| done))
+                    journal.run(job).and_then(|done| journal.prepare().map(|_more| done))
                 }
                 Job::Tables(job) => server.tables.run(job).map(Some),
                 Job::Reader(job) => server.readers.run(job).map(Some),
