@@ -258,7 +258,13 @@ impl Node {
                 }
                 let frame = self.greeting().encode();
                 self.effects.push_back(Effect::SendFrame { link, frame });
+                let server = hello.incarnation.server;
                 self.replicate(Input::Heard(hello));
+                // It is up: no need to wait for the time of the next try.
+                let peer = self.links.peers.get(&server);
+                if peer.is_some_and(|peer| peer.open.is_none() && peer.dialling.is_none()) {
+                    self.dial(server);
+                }
             }
             Err(why) => {
                 let frame = Frame::Refused(why.clone()).encode();
