@@ -85,6 +85,8 @@ use verify::Verifications;
 
 /// Entries in one apply: keeps a batch within some tens of milliseconds.
 const APPLY_ENTRIES_MAX: usize = 4_096;
+/// Committed entries that wait for their apply before replication keeps the next ones.
+const TO_APPLY_MAX: usize = 2 * APPLY_ENTRIES_MAX;
 /// Successful sign-ins of one account: this many at once, and as many again in a minute. Each costs
 /// a hash, and whoever has the password could otherwise keep the hash threads for himself.
 const SIGN_INS_PER_MIN: f64 = 30.0;
@@ -322,6 +324,7 @@ impl Node {
         if self.snapshots.stands_still() {
             return false;
         }
+        self.replication.hold_back(self.to_apply.len() >= TO_APPLY_MAX);
         if let Some(effect) = self.replication.next_effect() {
             self.replication_asks(effect);
             return true;

@@ -183,7 +183,7 @@ impl Replication {
             round: following.round,
             stamp: self.now.into(),
             // What is committed is equal in every log, wherever it came from.
-            durable: self.log.durable().min(following.matched.max(self.log.commit())),
+            durable: self.log.durable_to_tell().min(following.matched.max(self.log.commit())),
             committed: self.log.committed(),
             resend_after,
             is_leaving: self.leaving.is_some(),

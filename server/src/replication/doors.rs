@@ -340,6 +340,12 @@ impl Replication {
         Ok(self.log.push(primary.ballot(), Payload::Operation(operation)))
     }
 
+    /// Whoever applies has enough to do for now, or not any more: committed entries stay here
+    /// meanwhile, and the primary is told to send no more than may gather.
+    pub fn hold_back(&mut self, holds_back: bool) {
+        self.log.hold_back(holds_back);
+    }
+
     /// Whether everything that was taken is committed and handed out.
     pub fn is_idle(&self) -> bool {
         self.log.is_idle()

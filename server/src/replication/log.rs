@@ -25,6 +25,9 @@ use crate::entry::{Ballot, ClusterId, Entry, HardState, Index, Payload, View};
 const APPEND_ENTRIES_MAX: usize = 8_192;
 /// Bytes of entries in one append, for the same reason.
 pub(super) const APPEND_BYTES_MAX: usize = 8 << 20;
+/// Entries that are committed and not handed out before a primary is told of no more: a quarter of
+/// a second of applying.
+const AHEAD_ENTRIES_MAX: u64 = 16_384;
 
 /// What an append puts on disk.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -77,6 +80,8 @@ pub(super) struct Log {
     /// The next append takes all entries, however many: it is atomic.
     is_atomic: bool,
     handed_out: Index,
+    /// Whoever applies has enough to do.
+    holds_back: bool,
     /// Applied before this life began, and so known to be committed without the hard state.
     applied_before: Index,
     /// Committed entries that stay in memory for backups that are a little behind.
@@ -101,6 +106,7 @@ impl Log {
             is_urgent: false,
             is_atomic: false,
             handed_out: applied,
+            holds_back: false,
             applied_before: applied,
             memory_entries,
         };
@@ -200,9 +206,25 @@ impl Log {
         self.views.last().map(|placed| placed.view.cluster)
     }
 
-    /// Entries and bytes that are not committed yet.
+    /// Entries that are not handed out yet, and bytes of those that are not committed.
     pub(super) fn waiting(&self) -> (u64, usize) {
-        (self.last().index.0 - self.commit().0, self.uncommitted_bytes)
+        (self.last().index.0 - self.handed_out.0, self.uncommitted_bytes)
+    }
+
+    /// What a primary may be told to be durable here. Not all of it where much that is committed
+    /// has not been handed out: so the primary sends no more than can be applied, memory stays
+    /// bounded, and nobody is admitted who would need long before it can lead. What is not known to
+    /// be committed is never kept back, for its commit may wait for this.
+    pub(super) fn durable_to_tell(&self) -> Index {
+        match self.is_ahead() {
+            true => self.durable.min(Index(self.handed_out.0 + AHEAD_ENTRIES_MAX)),
+            false => self.durable,
+        }
+    }
+
+    /// Whether so much that is committed has not been handed out that less is told.
+    pub(super) fn is_ahead(&self) -> bool {
+        self.commit().0.saturating_sub(self.handed_out.0) > AHEAD_ENTRIES_MAX
     }
 
     /// Promises a ballot; the next append carries the promise.
@@ -371,9 +393,17 @@ impl Log {
         self.is_urgent |= !self.is_view_settled(self.synced.commit);
     }
 
+    /// Nothing is handed out while this is so.
+    pub(super) fn hold_back(&mut self, holds_back: bool) {
+        self.holds_back = holds_back;
+    }
+
     /// Committed entries that may be applied, each once; what is behind a view that has just
     /// committed waits until that is durable.
     pub(super) fn next_committed(&mut self) -> Option<Vec<Entry>> {
+        if self.holds_back {
+            return None;
+        }
         let mut upto = self.commit().min(self.durable);
         if !self.is_view_settled(self.synced.commit) {
             upto = upto.min(self.views.first().map_or(upto, |placed| placed.index));

@@ -228,11 +228,15 @@ impl Replication {
         if let Some(append) = self.log.next_append() {
             self.effects.push_back(Effect::Append(append));
         }
+        let was_ahead = self.log.is_ahead();
         let committed = match holds!(self.settings.rules, CommitBeforeApply) {
             true => self.log.next_committed(),
             false => self.log.hand_out(self.log.last().index),
         };
         self.effects.extend(committed.map(Effect::Committed));
+        if was_ahead && !self.log.is_ahead() {
+            self.answer_primary();
+        }
         if !self.is_between_lives {
             self.send_appends();
         }

@@ -138,3 +138,78 @@ fn an_entry_larger_than_an_append_goes_alone() {
     settle(&mut replication);
     assert!(replication.is_idle(), "nothing waits for ever");
 }
+
+fn primary() -> Incarnation {
+    Incarnation { server: ServerId(2), store: StoreId(22), life: 1 }
+}
+
+/// A backup of three that is sent so many entries, of which so many are committed; gives it, and
+/// what it then says is durable.
+fn backup_of(entries: u64, committed: u64, holds_back: bool) -> (Replication, Option<Index>) {
+    let settings = Settings {
+        servers: [1, 2, 3].map(ServerId).to_vec(),
+        policy: Policy::Proof,
+        heartbeat_ms: 50,
+        election_ms: 300,
+        remove_ms: 1_000,
+        has_set_aside: false,
+        memory_entries: 10,
+        seed: 1,
+        fresh_cluster: CLUSTER,
+        rules: Rules::default(),
+    };
+    let now = Now { at: Moment::default(), wall_ms: 0 };
+    let mut replication = Replication::start(me(1), settings, new_store(), now);
+    replication.hold_back(holds_back);
+    let ballot = Ballot { generation: 1, round: 1, server: ServerId(2) };
+    let view = View { cluster: CLUSTER, members: vec![primary()] };
+    let entry = |index| Entry {
+        index: Index(index),
+        ballot,
+        payload: match index {
+            1 => Payload::View(view.clone()),
+            _ => Payload::Operation(operation("x")),
+        },
+    };
+    let append = wire::Append {
+        ballot,
+        cluster: CLUSTER,
+        previous: wire::Place::START,
+        entries: (1..=entries).map(entry).collect(),
+        committed: wire::Place { ballot, index: Index(committed) },
+        known_by_all: Index(0),
+        round: 1,
+        view: Index(1),
+        granted: None,
+    };
+    let message = Message::Append(append);
+    replication.handle(Input::Message { from: primary(), message }, now);
+    let told = told(&mut replication);
+    (replication, told)
+}
+
+/// Runs the machine to its end; gives what it last said is durable, if it said anything.
+fn told(replication: &mut Replication) -> Option<Index> {
+    let mut told = None;
+    while let Some(effect) = replication.next_effect() {
+        if let Effect::Append(append) = effect {
+            synced(replication, append.number);
+        } else if let Effect::Send { message: Message::Answer(answer), .. } = effect {
+            told = Some(answer.durable);
+        }
+    }
+    told
+}
+
+#[test]
+fn a_backup_that_cannot_apply_as_fast_tells_of_so_much_only_and_of_the_rest_when_it_has() {
+    let (mut replication, first) = backup_of(20_000, 20_000, true);
+    assert_eq!(first, Some(Index(16_384)));
+    replication.hold_back(false);
+    assert_eq!(told(&mut replication), Some(Index(20_000)));
+}
+
+#[test]
+fn a_backup_never_keeps_back_what_the_commit_may_wait_for() {
+    assert_eq!(backup_of(20_000, 1, true).1, Some(Index(20_000)));
+}
