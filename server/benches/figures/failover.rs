@@ -15,6 +15,7 @@ use crate::Figure;
 use crate::cluster::Cluster;
 use crate::line::Line;
 use crate::measures::{micros, pair_latency, rate};
+use crate::proxy::Wire;
 use crate::server::Server;
 
 /// Runs of each fault.
@@ -31,7 +32,7 @@ fn txn(number: u64) -> String {
 }
 
 /// Makes an account by any server that can; gives its token.
-fn register(cluster: &Cluster, name: &str) -> String {
+pub(crate) fn register(cluster: &Cluster, name: &str) -> String {
     let d = json!({"user": name, "pass": "correct horse", "device": "figures", "txn": txn(1)});
     loop {
         for address in cluster.addresses() {
@@ -103,6 +104,7 @@ fn gaps(cluster: &mut Cluster, token: &str, series: u64, fault: Fault) -> Vec<Du
         let since = Instant::now();
         fault(cluster, primary, backups[0]);
         gaps.push(writer.gap(since));
+        cluster.wires().for_each(|wire| wire.set(Wire::Whole));
         cluster.thaw_all();
         cluster.launch_all();
         cluster.until_in_sync(3);
@@ -111,7 +113,12 @@ fn gaps(cluster: &mut Cluster, token: &str, series: u64, fault: Fault) -> Vec<Du
     gaps
 }
 
-fn figure(name: &'static str, mut times: Vec<Duration>, median_ms: u64, worst_ms: u64) -> Figure {
+pub(crate) fn figure(
+    name: &'static str,
+    mut times: Vec<Duration>,
+    median_ms: u64,
+    worst_ms: u64,
+) -> Figure {
     times.sort();
     let (median, worst) = (times[times.len() / 2], times[times.len() - 1]);
     let (median_max, worst_max) =
@@ -142,10 +149,43 @@ pub(crate) fn failovers(folder: &Path) -> Vec<Figure> {
             cluster.freeze(primary);
         }),
     ];
-    let measure = |(series, (name, median, worst, fault))| {
-        figure(name, gaps(&mut cluster, &token, series, fault), median, worst)
+    measure(&mut cluster, &token, &cases)
+}
+
+fn measure(
+    cluster: &mut Cluster,
+    token: &str,
+    cases: &[(&'static str, u64, u64, Fault)],
+) -> Vec<Figure> {
+    let measure = |(series, &(name, median, worst, fault))| {
+        figure(name, gaps(cluster, token, series, fault), median, worst)
     };
     (1..).zip(cases).map(measure).collect()
+}
+
+/// What two servers say to each other, either way.
+fn set_both(cluster: &Cluster, one: u8, other: u8, wire: Wire) {
+    cluster.wire(one, other).set(wire);
+    cluster.wire(other, one).set(wire);
+}
+
+/// Pauses of writes when one of three links does not carry: it ends, or it says nothing more.
+pub(crate) fn cuts(folder: &Path) -> Vec<Figure> {
+    let mut cluster = Cluster::start_wired(folder, 3);
+    let token = register(&cluster, "writer");
+    let cases: [(&str, u64, u64, Fault); 3] = [
+        ("pause of writes, the link of primary and backup cut", 2_000, 2_000, |cluster, p, b| {
+            set_both(cluster, p, b, Wire::Cut);
+        }),
+        ("pause of writes, the same link silent", 2_000, 2_000, |cluster, primary, backup| {
+            set_both(cluster, primary, backup, Wire::Blocked);
+        }),
+        ("pause of writes, the link of two backups cut", 2_000, 2_000, |cluster, primary, b| {
+            let other = cluster.numbers().into_iter().find(|n| ![primary, b].contains(n));
+            set_both(cluster, other.expect("three servers"), b, Wire::Cut);
+        }),
+    ];
+    measure(&mut cluster, &token, &cases)
 }
 
 /// Three copies beside one, in the same run.

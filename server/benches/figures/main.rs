@@ -18,6 +18,7 @@ mod floor;
 #[path = "../../tests/support/line.rs"]
 mod line;
 mod measures;
+mod million;
 mod parts;
 #[expect(dead_code, reason = "the tests of processes use more of it")]
 #[path = "../../tests/support/proxy.rs"]

@@ -6,14 +6,12 @@ use std::time::{Duration, Instant};
 
 use holdfast_common::ids::{ConversationId, Txn};
 use holdfast_common::net::tls::{Trust, client_config};
-use holdfast_common::protocol::{
-    History, Login, Page, Register, Reply, Request, Resume, Send, Target,
-};
+use holdfast_common::protocol::{Login, Register, Reply, Request, Resume, Send, Target};
 use rustls::pki_types::ServerName;
 
 use crate::server::Server;
 use crate::swarm::{Swarm, Tls};
-use crate::{Figure, Histogram, failover, floor, parts};
+use crate::{Figure, Histogram, failover, floor, million, parts};
 
 const PASSWORD: &str = "correct horse battery";
 /// A message as people write them.
@@ -30,22 +28,24 @@ const COSTLY: &str = "LIMIT_SENDS_PER_S=1000000\nLIMIT_SIGNIN_FAILS_PER_MIN=1000
 /// Passwords under way at once: the server refuses more than that of one address.
 const HASHES_AT_ONCE: usize = 16;
 /// No bound on who asks at once.
-const EVERYBODY: usize = usize::MAX;
+pub(crate) const EVERYBODY: usize = usize::MAX;
 
 type Measure = fn(&Path) -> Vec<Figure>;
 
 /// Runs the measurements whose names contain one of `words` (all, without words).
 pub(crate) fn all(words: &[String]) -> Vec<Figure> {
-    let measures: [(&str, Measure); 9] = [
+    let measures: [(&str, Measure); 11] = [
         ("parts", without_sockets),
         ("latency", latency),
         ("throughput", throughput),
         ("idle", idle),
-        ("million", million),
+        ("million", million::one),
         ("sign-ins", sign_ins),
         ("failover", failover::failovers),
         ("copies", failover::copies),
         ("start", failover::starts),
+        ("cut", failover::cuts),
+        ("million-of-three", million::three),
     ];
     let mut figures = Vec::new();
     for (name, measure) in measures {
@@ -69,12 +69,12 @@ fn txn(number: u64) -> Txn {
     Txn(bytes)
 }
 
-fn name(at: usize) -> String {
+pub(crate) fn name(at: usize) -> String {
     format!("user{at:05}")
 }
 
 /// `count` connections, each signed in to an account of its own.
-fn registered(address: SocketAddr, count: usize) -> (Swarm, Vec<String>) {
+pub(crate) fn registered(address: SocketAddr, count: usize) -> (Swarm, Vec<String>) {
     let mut swarm = Swarm::connect(address, count, &None).expect("a server that takes connections");
     let replies = swarm.all(HASHES_AT_ONCE, |at| {
         Request::Register(Register {
@@ -92,12 +92,12 @@ fn registered(address: SocketAddr, count: usize) -> (Swarm, Vec<String>) {
     (swarm, tokens)
 }
 
-fn send(to: Target, number: u64) -> Request {
+pub(crate) fn send(to: Target, number: u64) -> Request {
     Request::Send(Send { to, text: TEXT.to_owned(), txn: txn(number) })
 }
 
 /// The conversation that a message went into.
-fn conversation(reply: Reply) -> ConversationId {
+pub(crate) fn conversation(reply: Reply) -> ConversationId {
     let Reply::Send(ok) = reply else { panic!("{reply:?}") };
     ok.conv
 }
@@ -211,7 +211,7 @@ fn throughput(folder: &Path) -> Vec<Figure> {
 }
 
 /// Connections signed in by token.
-fn resumed(address: SocketAddr, tokens: &[String], tls: &Tls) -> Swarm {
+pub(crate) fn resumed(address: SocketAddr, tokens: &[String], tls: &Tls) -> Swarm {
     let mut swarm = Swarm::connect(address, tokens.len(), tls).expect("connections");
     let resumed =
         swarm.all(EVERYBODY, |at| Request::Resume(Resume { token: tokens[at].clone(), cur: None }));
@@ -264,77 +264,6 @@ fn idle(folder: &Path) -> Vec<Figure> {
         });
     }
     figures
-}
-
-/// A million messages in 10,000 conversations: reading, starting again, memory.
-fn million(folder: &Path) -> Vec<Figure> {
-    const ACCOUNTS: usize = 200;
-    const CONVERSATIONS: usize = 10_000;
-    const MESSAGES: u64 = 1_000_000;
-    let mut server = Server::start(folder, CHEAP);
-    let (mut swarm, tokens) = registered(server.address, ACCOUNTS);
-    // Every account writes to the next fifty: 10,000 conversations.
-    let mut convs: Vec<Vec<ConversationId>> = vec![Vec::new(); ACCOUNTS];
-    let each = CONVERSATIONS / ACCOUNTS;
-    for step in 1..=each {
-        let replies = swarm.all(EVERYBODY, |at| {
-            let number = (1 << 43) + (step * ACCOUNTS + at) as u64;
-            send(Target::User(name((at + step) % ACCOUNTS)), number)
-        });
-        for (at, reply) in replies.expect("everybody can send").into_iter().enumerate() {
-            convs[at].push(conversation(reply));
-        }
-    }
-    let mut left = MESSAGES - CONVERSATIONS as u64;
-    let start = Instant::now();
-    let (times, _) = swarm
-        .drive(8, Duration::from_secs(600), |at| {
-            left = left.checked_sub(1)?;
-            let conv = convs[at][(left as usize / ACCOUNTS) % each];
-            Some(send(Target::Conversation(conv), (1 << 44) + left))
-        })
-        .expect("connections that stay");
-    println!("  {} messages after {:.0?}", times.count(), start.elapsed());
-    let filled = server.resident_bytes();
-    drop(swarm);
-    server.kill();
-    let start = server.spawn();
-    let mut swarm = resumed(server.address, &tokens, &None);
-    let newest = |conv| Request::History(History { conv, page: Page::Newest, limit: Some(50) });
-    let (mut cold, mut warm) = (Histogram::default(), Histogram::default());
-    for round in 0..1_000 {
-        let at = round * 7 % ACCOUNTS;
-        let request = newest(convs[at][round / 11 % each]);
-        cold.add(swarm.one(at, &request).expect("a connection").1);
-        warm.add(swarm.one(at, &request).expect("a connection").1);
-    }
-    let resident = server.resident_bytes().max(filled) >> 20;
-    vec![
-        Figure {
-            name: "newest 50 of a conversation, seen before",
-            measured: format!("{} (p99 {})", micros(warm.median()), micros(warm.at(0.99))),
-            promised: "1,000 us".to_owned(),
-            kept: warm.median() < Duration::from_millis(1),
-        },
-        Figure {
-            name: "newest 50 of a conversation, never seen",
-            measured: format!("{} (p99 {})", micros(cold.median()), micros(cold.at(0.99))),
-            promised: "5,000 us".to_owned(),
-            kept: cold.at(0.99) < Duration::from_millis(5),
-        },
-        Figure {
-            name: "start after kill -9 with a million messages",
-            measured: format!("{start:.2?}"),
-            promised: "3 s".to_owned(),
-            kept: start < Duration::from_secs(3),
-        },
-        Figure {
-            name: "resident memory with a million messages",
-            measured: format!("{resident} MB (while filling {} MB)", filled >> 20),
-            promised: "200 MB".to_owned(),
-            kept: resident <= 200,
-        },
-    ]
 }
 
 /// Sends while twenty people sign in at cost 12.

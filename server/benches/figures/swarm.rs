@@ -16,6 +16,10 @@ use crate::Histogram;
 
 /// Nothing here takes longer; what does is a failure of the server.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// One round waits for so long for something to come.
+const GLANCE: Duration = Duration::from_millis(5);
+/// The same where the next request has its time: the shortest that systems wait for.
+const GLANCE_WHILE_PACING: Duration = Duration::from_millis(1);
 /// Connections being made at once: the listener's backlog is finite.
 const DIALS_AT_ONCE: usize = 200;
 
@@ -151,6 +155,38 @@ impl Swarm {
         Ok((times, took))
     }
 
+    /// So many requests a second, by each member in turn, each at its time whether those before it
+    /// were answered or not, until it is over and all are answered; adds the time of each answer.
+    pub(crate) fn pace(
+        &mut self,
+        per_second: u32,
+        is_over: impl Fn() -> bool,
+        times: &mut Histogram,
+        mut request: impl FnMut(usize) -> Request,
+    ) -> std::io::Result<()> {
+        let start = Instant::now();
+        let mut heard = start;
+        let mut asked = 0;
+        loop {
+            let over = is_over();
+            if over && self.members.iter().all(|member| member.asked.is_empty()) {
+                return Ok(());
+            }
+            assert!(heard.elapsed() < PATIENCE, "the server does not answer");
+            let due = (start.elapsed().as_secs_f64() * f64::from(per_second)) as usize;
+            while asked < due && !over {
+                let at = asked % self.members.len();
+                self.members[at].ask(&request(at));
+                asked += 1;
+            }
+            self.step_within(GLANCE_WHILE_PACING, &mut |_, asked, answer, _| {
+                assert!(answer.is_ok(), "{answer:?}");
+                times.add(asked.elapsed());
+                heard = Instant::now();
+            })?;
+        }
+    }
+
     /// Waits for `time`, answering nothing but sending a ping of each member in between, spread
     /// out.
     pub(crate) fn idle(&mut self, time: Duration, ping_every: Duration) -> std::io::Result<()> {
@@ -192,12 +228,20 @@ impl Swarm {
         &mut self,
         seen: &mut dyn FnMut(usize, Instant, Answer, &mut Member),
     ) -> std::io::Result<()> {
+        self.step_within(GLANCE, seen)
+    }
+
+    fn step_within(
+        &mut self,
+        glance: Duration,
+        seen: &mut dyn FnMut(usize, Instant, Answer, &mut Member),
+    ) -> std::io::Result<()> {
         for member in &mut self.members {
             if member.connection.queued_bytes() > 0 {
                 member.connection.flush().unwrap_or_else(|reason| panic!("lost: {reason}"));
             }
         }
-        self.poll.poll(&mut self.events, Some(Duration::from_millis(5)))?;
+        self.poll.poll(&mut self.events, Some(glance))?;
         for event in &self.events {
             let at = event.token().0;
             let member = &mut self.members[at];

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::line::Line;
 use super::proxy::Proxy;
-use super::server::free_port;
+use super::server::{free_port, resident_bytes_of};
 
 /// Everything that a cluster does by itself is done within this, however slow the machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -225,6 +225,12 @@ impl Cluster {
     /// A server's data folder.
     pub(crate) fn data(&self, number: u8) -> PathBuf {
         self.folder.join("data").join(format!("server{number}"))
+    }
+
+    /// Resident memory of a server in bytes; none of one that does not run.
+    pub(crate) fn resident_bytes(&self, number: u8) -> u64 {
+        let process = self.members[&number].process.as_ref();
+        process.and_then(|process| resident_bytes_of(process.id())).unwrap_or(0)
     }
 
     /// What a server has logged in all its lives.
