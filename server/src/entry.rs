@@ -117,6 +117,14 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// The view that it names, if it does.
+    pub fn view(&self) -> Option<&View> {
+        match &self.payload {
+            Payload::View(view) => Some(view),
+            Payload::Operation(_) | Payload::Nothing => None,
+        }
+    }
+
     /// What it counts against bounds of memory and of messages: its operation, and something for
     /// what stands around it.
     pub fn bytes(&self) -> usize {

@@ -6,13 +6,21 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::chat::operation::Operation;
-use crate::entry::{Ballot, Index};
+use crate::chat::operation::{Operation, Stamped};
+use crate::entry::{Ballot, Entry, Index, Payload};
 use crate::replication::wire::{Hello, Message};
 use crate::work::{Part, RowsHash};
 
 /// The version of these frames. Servers of different versions do not link.
 pub(super) const WIRE: u32 = 3;
+
+/// Bytes of a reason at most: longer ones are no sentence of ours.
+const REASON_BYTES_MAX: usize = 1_000;
+/// Settings that must be equal at most, and bytes of each.
+const SHARED_MAX: usize = 64;
+const SHARED_BYTES_MAX: usize = 200;
+/// Bytes of a part at most: a snapshot's chunk is closed once it has 256 KiB, and a row has 64.
+const PART_BYTES_MAX: usize = 1 << 20;
 
 /// One frame.
 #[derive(Debug, Serialize, Deserialize)]
@@ -106,9 +114,24 @@ impl Frame {
     /// Whether a correct server could say this; else what is wrong with it.
     pub(super) fn check(&self) -> Result<(), &'static str> {
         match self {
-            Frame::Replication(message) => message.check(),
-            Frame::Hello(_)
-            | Frame::Refused(_)
+            Frame::Hello(greeting) => greeting.check(),
+            Frame::Refused(why) if why.len() > REASON_BYTES_MAX => Err("a reason without end"),
+            Frame::Replication(message) => {
+                message.check()?;
+                match message {
+                    Message::Append(append) => check_operations(&append.entries),
+                    Message::Suffix(suffix) => check_operations(&suffix.entries),
+                    Message::Answer(_)
+                    | Message::Canvass(_)
+                    | Message::Vote(_)
+                    | Message::Opinion(_)
+                    | Message::Pull(_) => Ok(()),
+                }
+            }
+            Frame::Snapshot { part, .. } if part.bytes.len() > PART_BYTES_MAX => {
+                Err("a part of a snapshot beyond the limit")
+            }
+            Frame::Refused(_)
             | Frame::Forward(..)
             | Frame::Forwarded(..)
             | Frame::Snapshot { .. }
@@ -124,5 +147,29 @@ impl Frame {
 
     pub(super) fn decode(bytes: &[u8]) -> Result<Frame, postcard::Error> {
         postcard::from_bytes(bytes)
+    }
+}
+
+impl Greeting {
+    fn check(&self) -> Result<(), &'static str> {
+        let is_short =
+            |(key, value): &(String, String)| key.len() + value.len() <= SHARED_BYTES_MAX;
+        let is_sound = self.hello.is_sound()
+            && self.shared.0.len() <= SHARED_MAX
+            && self.shared.0.iter().all(is_short);
+        if is_sound { Ok(()) } else { Err("its greeting cannot be a server's") }
+    }
+}
+
+/// An operation that cannot be read would end every server that applies it, at each start again: it
+/// must not get into a log.
+fn check_operations(entries: &[Entry]) -> Result<(), &'static str> {
+    let is_readable = |entry: &Entry| match &entry.payload {
+        Payload::Operation(bytes) => Stamped::decode(bytes).is_ok(),
+        Payload::View(_) | Payload::Nothing => true,
+    };
+    match entries.iter().all(is_readable) {
+        true => Ok(()),
+        false => Err("an operation that this version cannot read"),
     }
 }

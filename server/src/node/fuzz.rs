@@ -1,9 +1,12 @@
-//! For the fuzzer: arbitrary lines through the whole server, without threads.
+//! For the fuzzer: arbitrary lines through the whole server, without threads. The frames of links
+//! are in [`links`].
 //!
 //! Owns: nothing. Driven by: the fuzzer and a seeded test. Invariants checked: whatever a line
 //! says, it is answered once or ends its connection; no line that is sent is longer than the
 //! protocol allows; and the server still serves afterwards. Does not: know which requests make
 //! sense.
+
+mod links;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Instant;
@@ -20,9 +23,10 @@ use crate::journal::{Journal, Options};
 use crate::replication::{Recovered, Replication};
 use crate::tables::MemoryRows;
 use crate::work::{
-    Done, Entropy, Hasher, Job, JournalWorker, MaintenanceJob, MaintenanceWorker, Randomness,
-    ReaderWorker, TablesWorker,
+    Done, Entropy, Fault, Hasher, Job, JournalWorker, MaintenanceJob, MaintenanceWorker,
+    Randomness, ReaderWorker, TablesWorker,
 };
+pub use links::fuzz_links;
 
 const HELLO: &str = r#"{"id":1,"op":"hello","d":{"proto":[1],"client":"fuzz"}}"#;
 /// What makes an account and a conversation, once; asked again it is refused.
@@ -50,14 +54,19 @@ impl Randomness for Counting {
     }
 }
 
-/// A server whose jobs are done at once.
-struct Bench {
-    node: Node,
+/// Does a server's jobs at once, on a store in memory.
+struct Hands {
     journal: JournalWorker<SimDisk>,
     tables: TablesWorker,
     readers: ReaderWorker,
     maintenance: MaintenanceWorker,
     hasher: Hasher<Counting>,
+}
+
+/// A server whose jobs are done at once.
+struct Bench {
+    node: Node,
+    hands: Hands,
     now: Now,
     /// How many connections there were.
     clients: u64,
@@ -95,42 +104,13 @@ pub fn fuzz_requests(bytes: &[u8]) {
 impl Bench {
     #[expect(clippy::disallowed_methods, reason = "any instant will do: no time passes here")]
     fn new() -> Bench {
-        let servers = vec![(ServerId(1), SocketAddr::from((Ipv4Addr::LOCALHOST, 1)))];
-        let settings = Settings {
-            server: ServerId(1),
-            servers,
-            plaintext: Plaintext::Allow,
-            foreign_loopback: None,
-            registration: Registration::Open,
-            sends_per_s: 1_000_000,
-            sign_in_fails_per_min: 1_000_000,
-            connections_max: 1_000_000,
-            hash_threads: 1,
-            shared: crate::node::Shared(Vec::new()),
-        };
         let now = Now { instant: Instant::now(), boot_us: 1, wall_ms: 1 };
-        let none = (Index(0), Ballot::NONE);
-        let options = Options { segment_bytes: 1 << 16, first_segment_bytes: 1 << 16, salt: 1 };
-        let journal = Journal::create(SimDisk::new(1), none, HardState::NONE, options)
-            .expect("a simulated disk without faults does not fail");
-        let recovered = Recovered {
-            hard_state: HardState::NONE,
-            applied: Index(0),
-            view: None,
-            applied_ballot: Ballot::NONE,
-            tail: Vec::new(),
-        };
         let me = Incarnation { server: ServerId(1), store: StoreId(1), life: 1 };
-        let replication = Replication::alone(me, recovered, ClusterId([1; 16]))
+        let replication = Replication::alone(me, new_store(), ClusterId([1; 16]))
             .expect("a new store is nobody else's");
-        let tables = TablesWorker::new(Box::new(MemoryRows::new()));
         let mut bench = Bench {
-            node: Node::new(settings, replication, Cursor { generation: 0, index: 0 }, now),
-            journal: JournalWorker::new(journal),
-            readers: ReaderWorker::new(tables.views()),
-            maintenance: MaintenanceWorker::new(tables.views()),
-            tables,
-            hasher: Hasher::new(4, Counting(0)),
+            node: Node::new(settings(1, 1), replication, Cursor { generation: 0, index: 0 }, now),
+            hands: Hands::new(),
             now,
             clients: 0,
         };
@@ -169,7 +149,7 @@ impl Bench {
                 }
                 Effect::Close(id) => closed |= Some(id) == client,
                 Effect::Run(job) => {
-                    if let Some(done) = self.run(job) {
+                    if let Some(done) = self.hands.run(job) {
                         self.node.handle(Input::Done(done), self.now);
                     }
                 }
@@ -182,9 +162,58 @@ impl Bench {
         }
         (answers, closed)
     }
+}
+
+/// Settings of one of so many servers.
+fn settings(server: u8, count: u8) -> Settings {
+    let address = |number| SocketAddr::from((Ipv4Addr::LOCALHOST, u16::from(number)));
+    Settings {
+        server: ServerId(server),
+        servers: (1..=count).map(|number| (ServerId(number), address(number))).collect(),
+        plaintext: Plaintext::Allow,
+        foreign_loopback: None,
+        registration: Registration::Open,
+        sends_per_s: 1_000_000,
+        sign_in_fails_per_min: 1_000_000,
+        connections_max: 1_000_000,
+        hash_threads: 1,
+        shared: crate::node::Shared(Vec::new()),
+    }
+}
+
+/// What a start finds in a store of which nothing was written yet.
+fn new_store() -> Recovered {
+    Recovered {
+        hard_state: HardState::NONE,
+        applied: Index(0),
+        view: None,
+        applied_ballot: Ballot::NONE,
+        tail: Vec::new(),
+    }
+}
+
+impl Hands {
+    fn new() -> Hands {
+        let none = (Index(0), Ballot::NONE);
+        let options = Options { segment_bytes: 1 << 16, first_segment_bytes: 1 << 16, salt: 1 };
+        let journal = Journal::create(SimDisk::new(1), none, HardState::NONE, options)
+            .expect("a simulated disk without faults does not fail");
+        let tables = TablesWorker::new(Box::new(MemoryRows::new()));
+        Hands {
+            journal: JournalWorker::new(journal),
+            readers: ReaderWorker::new(tables.views()),
+            maintenance: MaintenanceWorker::new(tables.views()),
+            tables,
+            hasher: Hasher::new(4, Counting(0)),
+        }
+    }
 
     fn run(&mut self, job: Job) -> Option<Done> {
-        let done = match job {
+        self.try_run(job).expect("disk and rows in memory do not fail")
+    }
+
+    fn try_run(&mut self, job: Job) -> Result<Option<Done>, Fault> {
+        match job {
             Job::Journal(job) => self.journal.run(job),
             Job::Tables(job) => self.tables.run(job).map(Some),
             // Where a crafted request says, a file would be written.
@@ -194,7 +223,6 @@ impl Bench {
             Job::Maintenance(job) => self.maintenance.run(job),
             Job::Reader(job) => self.readers.run(job).map(Some),
             Job::Hash(job) => Ok(Some(self.hasher.run(job))),
-        };
-        done.expect("disk and rows in memory do not fail")
+        }
     }
 }

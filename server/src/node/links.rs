@@ -141,7 +141,10 @@ impl Node {
     pub(super) fn link_closed(&mut self, link: LinkId) {
         if let Some(inward) = self.links.inward.remove(&link) {
             self.inward_lost(link);
-            if let Some(peer) = inward.peer {
+            // Whoever still speaks on another link is not gone. What ended may have been a mere
+            // probe: two servers that answered each other's with one of their own never ended.
+            let speaks = |peer| self.links.inward.values().any(|other| other.peer == Some(peer));
+            if let Some(peer) = inward.peer.filter(|peer| !speaks(*peer)) {
                 self.replicate(Input::Ended { peer });
             }
             return;
@@ -183,10 +186,10 @@ impl Node {
             Ok(frame) => frame,
             Err(error) => return self.end_link(link, &format!("a frame cannot be read: {error}")),
         };
+        if let Err(why) = frame.check() {
+            return self.end_link(link, why);
+        }
         match (link, frame) {
-            (_, Frame::Hello(greeting)) if !greeting.hello.is_sound() => {
-                self.end_link(link, "its greeting cannot be a server's");
-            }
             (LinkId::Own(_), Frame::Hello(greeting)) => self.greeted_back(link, &greeting),
             (LinkId::Own(_), Frame::Refused(why)) => {
                 log::warn!("a server refuses this one's link: {why}");
@@ -194,11 +197,9 @@ impl Node {
             }
             (LinkId::Theirs(_), Frame::Hello(greeting)) => self.greeted(link, greeting),
             (LinkId::Theirs(_), frame) => {
-                let from = self.links.inward.get(&link).and_then(|inward| inward.peer);
-                match (from, frame.check()) {
-                    (Some(_), Err(why)) => self.end_link(link, why),
-                    (Some(from), Ok(())) => self.frame_from(link, from, frame),
-                    (None, _) => self.end_link(link, "it speaks before its greeting"),
+                match self.links.inward.get(&link).and_then(|inward| inward.peer) {
+                    Some(from) => self.frame_from(link, from, frame),
+                    None => self.end_link(link, "it speaks before its greeting"),
                 }
             }
             (LinkId::Own(_), _) => self.end_link(link, "it speaks where it should listen"),

@@ -72,7 +72,7 @@ use effect::{ClientId, Effect, Input, Now};
 use equality::Equality;
 pub use frames::Shared;
 use fresh::Freshness;
-pub use fuzz::fuzz_requests;
+pub use fuzz::{fuzz_links, fuzz_requests};
 use gate::AtGate;
 use limits::Buckets;
 use links::Links;

@@ -227,7 +227,9 @@ impl Node {
         if self.replication.primary() != Some(from) {
             return self.end_link(link, "it sends a snapshot, but this server does not follow it");
         }
-        if place == 0 {
+        // Whoever sends begins anew on another link, unless all of the former stream was taken.
+        let is_taking = |inward: &Inward| inward.link == link && inward.come > inward.taken;
+        if place == 0 && !self.snapshots.inward.as_ref().is_some_and(is_taking) {
             self.drop_inward();
             log::info!("takes a snapshot from server {}", from.server);
             let stream = self.fresh_ticket();

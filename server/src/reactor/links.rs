@@ -21,25 +21,42 @@ use mio::{Interest, Registry, Token};
 
 use crate::node::effect::{Input, LinkId};
 
-/// Bytes of a frame at most: an append's entries, or a chunk of a snapshot.
-const FRAME_BYTES_MAX: usize = 16 << 20;
+/// Bytes of a frame at most: an append's entries are a megabyte, a snapshot's part is a quarter.
+const FRAME_BYTES_MAX: usize = 4 << 20;
 /// Bytes read of one link in one turn; then the others have theirs.
 const TURN_BYTES: usize = 1 << 20;
+/// Frames taken of one link in one turn, for the same reason: small ones are cheap to send.
+const TURN_FRAMES: usize = 1_024;
 /// A link with more than this waiting is closed: the other side has not read for a long time, and
 /// gets what it lacks from the log when it is back.
 const WAITING_BYTES_MAX: usize = 64 << 20;
-/// A link that is not ready after this is closed: the handshake takes milliseconds.
-const HANDSHAKE_WITHIN: Duration = Duration::from_secs(3);
-/// Accepted links that have not shown who they are; more are closed at once.
+/// A link on which no greeting has come after this is closed: handshake and greeting take
+/// milliseconds.
+const GREETING_WITHIN: Duration = Duration::from_secs(3);
+/// Accepted links without a greeting. For one more the oldest is closed, not the newest: a server
+/// takes milliseconds to greet, so those who only sit there cannot keep it out.
 const STRANGERS_MAX: usize = 64;
+/// Accepted links of one server. It has one, and those that it has lost without knowing; for one
+/// more the oldest is closed.
+const LINKS_A_SERVER_MAX: usize = 16;
 
 #[derive(Debug)]
 struct Link {
     id: LinkId,
     connection: Connection,
     is_ready: bool,
-    /// Not ready by then: closed.
+    /// Its first frame has come.
+    has_greeted: bool,
+    /// No greeting by then: closed.
     until: Instant,
+    /// Whose certificate it has shown to this server, which accepted it.
+    dialled_by: Option<ServerId>,
+}
+
+impl Link {
+    fn is_stranger(&self) -> bool {
+        matches!(self.id, LinkId::Theirs(_)) && !self.has_greeted
+    }
 }
 
 /// See the module's page.
@@ -102,10 +119,7 @@ impl Links {
         (registry, token): (&Registry, Token),
         now: Instant,
     ) {
-        let strangers = self.links.values().filter(|link| !link.is_ready).count();
-        if strangers >= STRANGERS_MAX {
-            return;
-        }
+        self.bound(STRANGERS_MAX, "too many have not said who they are", Link::is_stranger);
         let config = match self.identity.link_listener_config() {
             Ok(config) => config,
             Err(error) => return log::error!("no link can be accepted: {error}"),
@@ -118,6 +132,19 @@ impl Links {
         }
     }
 
+    /// Makes room for one more of those, of which so many may be there.
+    fn bound(&mut self, max: usize, why: &str, is_one: impl Fn(&Link) -> bool) {
+        let mut those = self.links.iter().filter(|(_, link)| is_one(link));
+        // Tokens count up: the first one is the oldest.
+        let oldest = those.next().map(|(token, _)| *token);
+        let others = those.count();
+        if let Some(oldest) = oldest
+            && others + 1 >= max
+        {
+            self.end(oldest, why);
+        }
+    }
+
     fn insert(
         &mut self,
         id: LinkId,
@@ -126,7 +153,14 @@ impl Links {
         token: Token,
         now: Instant,
     ) {
-        let mut link = Link { id, connection, is_ready: false, until: now + HANDSHAKE_WITHIN };
+        let mut link = Link {
+            id,
+            connection,
+            is_ready: false,
+            has_greeted: false,
+            until: now + GREETING_WITHIN,
+            dialled_by: None,
+        };
         let interest = Interest::READABLE | Interest::WRITABLE;
         match registry.register(link.connection.source(), token, interest) {
             Ok(()) => {
@@ -190,7 +224,11 @@ impl Links {
 
     fn read_one(&mut self, token: Token) {
         let Some(link) = self.links.get_mut(&token) else { return };
-        let state = link.connection.read(TURN_BYTES);
+        // What was left over comes first; the end of a link comes behind all that was said on it.
+        let state = match link.connection.has_lines() {
+            true => ReadState::More,
+            false => link.connection.read(TURN_BYTES),
+        };
         self.dirty.insert(token);
         if !link.is_ready && link.connection.is_ready() {
             match self.become_ready(token) {
@@ -199,16 +237,26 @@ impl Links {
             }
         }
         let Some(link) = self.links.get_mut(&token) else { return };
-        loop {
+        for _ in 0..TURN_FRAMES {
             match link.connection.next_line() {
                 Ok(Some(frame)) if link.is_ready => {
+                    link.has_greeted = true;
                     self.inputs.push(Input::LinkFrame(link.id, frame));
                 }
                 Ok(Some(_)) | Ok(None) => break,
-                Err(_too_large) => return self.end(token, "it claims a frame beyond the limit"),
+                Err(_too_large) => {
+                    let why = "it claims a frame beyond the limit";
+                    if !link.is_stranger() {
+                        log::warn!("link {:?} refused: {why}", link.id);
+                    }
+                    return self.end(token, why);
+                }
             }
         }
         match state {
+            _ if link.connection.has_lines() => {
+                self.ready.insert(token);
+            }
             ReadState::Drained => {}
             ReadState::More => {
                 self.ready.insert(token);
@@ -228,9 +276,9 @@ impl Links {
     /// The handshake is done: whose certificate is it?
     fn become_ready(&mut self, token: Token) -> Result<Input, &'static str> {
         let link = self.links.get_mut(&token).ok_or("it is gone")?;
-        link.is_ready = true;
         if let LinkId::Own(_) = link.id {
             // TLS has checked the name of whom was dialled.
+            link.is_ready = true;
             return Ok(Input::LinkDialled(link.id));
         }
         let certificate = link.connection.peer_certificates().first();
@@ -238,7 +286,13 @@ impl Links {
         let of = |server: &&ServerId| tls::names_server(certificate, **server);
         let server = self.addresses.keys().find(of).copied();
         let server = server.ok_or("its certificate is no server's of this cluster")?;
-        Ok(Input::LinkAccepted(link.id, server))
+        let id = link.id;
+        let is_its = |link: &Link| link.dialled_by == Some(server);
+        self.bound(LINKS_A_SERVER_MAX, "its server has dialled again and again", is_its);
+        if let Some(link) = self.links.get_mut(&token) {
+            (link.is_ready, link.dialled_by) = (true, Some(server));
+        }
+        Ok(Input::LinkAccepted(id, server))
     }
 
     /// Writes what can be written.
@@ -255,28 +309,30 @@ impl Links {
 
     /// When [`Links::expire`] has something to do.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.links.values().filter(|link| !link.is_ready).map(|link| link.until).min()
+        self.links.values().filter(|link| !link.has_greeted).map(|link| link.until).min()
     }
 
     pub(super) fn expire(&mut self, now: Instant) {
         let late = |(token, link): (&Token, &Link)| {
-            (!link.is_ready && link.until <= now).then_some(*token)
+            (!link.has_greeted && link.until <= now).then_some(*token)
         };
         let tokens: Vec<Token> = self.links.iter().filter_map(late).collect();
         for token in tokens {
-            self.end(token, "its handshake takes too long");
+            self.end(token, "it takes too long to say who it is");
         }
     }
 
     fn end(&mut self, token: Token, why: &str) {
         let Some(link) = self.links.remove(&token) else { return };
         self.tokens.remove(&link.id);
-        let is_own = matches!(link.id, LinkId::Own(_));
-        if is_own || link.is_ready {
-            log::debug!("link {:?} ended: {why}", link.id);
-            self.inputs.push(Input::LinkClosed(link.id));
-        } else {
+        if link.is_stranger() {
             log::info!("link refused: {why}");
+        } else {
+            log::debug!("link {:?} ended: {why}", link.id);
+        }
+        // Of a stranger the node has heard only once its certificate was right.
+        if matches!(link.id, LinkId::Own(_)) || link.is_ready {
+            self.inputs.push(Input::LinkClosed(link.id));
         }
     }
 }

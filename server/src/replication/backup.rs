@@ -6,14 +6,23 @@
 //! server is in any view; whoever is linked is sent the log, and a joiner follows like everybody.
 
 use super::primary;
-use super::wire::{self, Answer, Message, Place};
-use super::{Moment, Part, Replication, holds};
+use super::wire::{self, Answer, Message, Place, Pull};
+use super::{Effect, Moment, Part, Replication, holds};
 use crate::entry::{Ballot, Incarnation, Index};
 
 /// The role of whoever follows, or waits for somebody to follow.
 #[derive(Debug, Default)]
 pub(super) struct Backup {
     following: Option<Following>,
+}
+
+/// A candidate that catches up with my log.
+#[derive(Debug, Default)]
+pub(super) struct Pulling {
+    /// What it asked for last and has no answer to.
+    wanted: Option<Pull>,
+    /// Entries for it are being read from disk.
+    is_reading: bool,
 }
 
 /// Whom I follow.
@@ -192,16 +201,45 @@ impl Replication {
         self.send(to, Message::Answer(answer));
     }
 
-    /// A candidate lacks what is in my log: what is durable of it.
-    pub(super) fn pulled(&mut self, from: Incarnation, pull: &wire::Pull) {
+    /// A candidate lacks what is in my log. However often it asks within a turn, it gets one
+    /// answer: each may be a megabyte.
+    pub(super) fn pulled(&mut self, from: Incarnation, pull: Pull) {
+        self.pulls.entry(from).or_default().wanted = Some(pull);
+    }
+
+    /// Answers candidates with what is durable of my log; one read for each is under way at a time.
+    pub(super) fn answer_pulls(&mut self) {
+        let due = |(to, pulling): (&Incarnation, &mut Pulling)| {
+            let wanted = if pulling.is_reading { None } else { pulling.wanted.take() };
+            wanted.map(|pull| (*to, pull))
+        };
+        let due: Vec<(Incarnation, Pull)> = self.pulls.iter_mut().filter_map(due).collect();
+        self.pulls.retain(|_, pulling| pulling.is_reading);
         let silent = holds!(self.settings.rules, TakeoverSilence);
         let upto = if silent { self.log.durable() } else { self.log.last().index };
-        if pull.after < self.log.base() {
-            let purpose = super::Purpose::Pull(from, pull.attempt);
-            self.effects.push_back(super::Effect::Read { after: pull.after, upto, purpose });
-        } else if let Some(previous) = self.log.place(pull.after) {
-            let entries = self.log.slice(pull.after, upto, primary::SEND_BYTES_MAX);
-            self.send_suffix(from, pull.attempt, previous, entries);
+        for (to, Pull { attempt, after }) in due {
+            if after < self.log.base() {
+                self.pulls.insert(to, Pulling { wanted: None, is_reading: true });
+                let purpose = super::Purpose::Pull(to, attempt);
+                self.effects.push_back(Effect::Read { after, upto, purpose });
+            } else if let Some(previous) = self.log.place(after) {
+                let entries = self.log.slice(after, upto, primary::SEND_BYTES_MAX);
+                self.send_suffix(to, attempt, previous, entries);
+            }
+        }
+    }
+
+    /// What was read for a candidate is sent, unless it has asked for something else meanwhile.
+    pub(super) fn read_for_candidate(
+        &mut self,
+        (to, attempt): (Incarnation, u64),
+        previous: Option<Place>,
+        entries: Vec<crate::entry::Entry>,
+    ) {
+        let Some(pulling) = self.pulls.get_mut(&to) else { return };
+        pulling.is_reading = false;
+        if let (None, Some(previous)) = (&pulling.wanted, previous) {
+            self.send_suffix(to, attempt, previous, entries);
         }
     }
 
@@ -213,6 +251,8 @@ impl Replication {
         entries: Vec<crate::entry::Entry>,
     ) {
         let committed = self.log.committed();
+        // One that waits for a sync is of an older attempt.
+        self.held.retain(|(_, one, held)| *one != to || !matches!(held, Message::Suffix(_)));
         self.send(to, Message::Suffix(wire::Suffix { attempt, previous, entries, committed }));
     }
 }

@@ -61,9 +61,11 @@ impl Evidence {
         }
     }
 
-    /// Something came from this incarnation.
+    /// Something came from this incarnation. One that is remembered no more is not noted.
     pub(super) fn heard(&mut self, incarnation: Incarnation, at: Moment) {
-        self.heard.insert(incarnation, at);
+        if self.seen.contains_key(&incarnation) {
+            self.heard.insert(incarnation, at);
+        }
     }
 
     /// A dial of mine that began at `began` has come to something.

@@ -42,7 +42,7 @@ mod time;
 mod views;
 pub mod wire;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use holdfast_common::ids::ServerId;
 
@@ -54,7 +54,7 @@ pub use rules::Rules;
 pub use status::{Standing, Status};
 pub use time::{Moment, Now, Stamp};
 
-use backup::Backup;
+use backup::{Backup, Pulling};
 use election::Candidate;
 use evidence::{Evidence, Outcome};
 use lease::Lease;
@@ -107,6 +107,7 @@ pub struct Replication {
     is_between_lives: bool,
     /// What must wait for a sync before it leaves, by the number of its append.
     held: VecDeque<(u64, Incarnation, Message)>,
+    pulls: BTreeMap<Incarnation, Pulling>,
     effects: VecDeque<Effect>,
     random: u64,
 }
@@ -130,6 +131,7 @@ impl Replication {
             has_left: false,
             is_between_lives: false,
             held: VecDeque::new(),
+            pulls: BTreeMap::new(),
             effects: VecDeque::new(),
             random: settings.seed | 1,
             settings,
@@ -238,6 +240,7 @@ impl Replication {
             self.answer_primary();
         }
         if !self.is_between_lives {
+            self.answer_pulls();
             self.send_appends();
         }
     }
@@ -393,7 +396,7 @@ impl Replication {
             Message::Canvass(canvass) => self.canvassed(from, &canvass),
             Message::Vote(vote) => self.asked_for_vote(from, &vote),
             Message::Opinion(opinion) => self.opinion(from, &opinion),
-            Message::Pull(pull) => self.pulled(from, &pull),
+            Message::Pull(pull) => self.pulled(from, pull),
             Message::Suffix(suffix) => self.suffix(from, suffix),
         }
     }
@@ -445,6 +448,7 @@ impl Replication {
             return false;
         }
         self.held.clear();
+        self.pulls.clear();
         self.part = Part::Backup(Backup::default());
         self.is_between_lives = true;
         self.effects.push_back(Effect::NewLife);
@@ -465,6 +469,7 @@ impl Replication {
     /// set aside, with what it alone acknowledged, before this server joins again.
     fn diverge(&mut self, after: Index) {
         self.held.clear();
+        self.pulls.clear();
         self.part = Part::Backup(Backup::default());
         self.is_between_lives = true;
         self.effects.push_back(Effect::Diverged { after });

@@ -424,12 +424,9 @@ impl Replication {
 
     /// Entries were read from disk for somebody, or are not there any more.
     pub(super) fn read(&mut self, purpose: Purpose, previous: Option<Place>, entries: Vec<Entry>) {
-        match (purpose, previous) {
-            (Purpose::Pull(to, attempt), Some(previous)) => {
-                self.send_suffix(to, attempt, previous, entries);
-            }
-            (Purpose::Pull(..), None) => {}
-            (Purpose::Append(to), previous) => self.read_for_backup(to, previous, entries),
+        match purpose {
+            Purpose::Pull(to, attempt) => self.read_for_candidate((to, attempt), previous, entries),
+            Purpose::Append(to) => self.read_for_backup(to, previous, entries),
         }
     }
 

@@ -108,6 +108,7 @@ impl Replication {
         let ballot = Ballot { generation, round: self.highest_round, server: self.me.server };
         let view = View { cluster: self.cluster(), members: vec![self.me] };
         self.held.clear();
+        self.pulls.clear();
         self.log.raise_promise(ballot);
         let index = self.log.push(ballot, Payload::View(view));
         self.log.demand_atomic();

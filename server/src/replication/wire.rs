@@ -9,7 +9,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::time::Stamp;
-use crate::entry::{Ballot, ClusterId, Entry, Incarnation, Index, Payload};
+use crate::entry::{Ballot, ClusterId, Entry, Incarnation, Index, View};
 
 /// No counter of a cluster comes near this within a thousand years; with what is beyond, sums could
 /// overflow.
@@ -180,7 +180,8 @@ fn is_sound_ballot(ballot: Ballot) -> bool {
 }
 
 impl Place {
-    fn is_sound(self) -> bool {
+    /// Whether it can be the place of an entry.
+    pub fn is_sound(self) -> bool {
         is_sound_ballot(self.ballot) && self.index.0 < COUNTER_MAX
     }
 }
@@ -205,6 +206,10 @@ impl Message {
                 let last = append.entries.last().map_or(append.previous.ballot, |e| e.ballot);
                 if last > append.ballot {
                     return Err("an entry of a ballot above its sender's");
+                }
+                let is_foreign = |view: &View| view.cluster != append.cluster;
+                if append.entries.iter().filter_map(Entry::view).any(is_foreign) {
+                    return Err("a view of another cluster");
                 }
                 let known = Place { index: append.known_by_all, ..Place::START };
                 let view = Place { index: append.view, ..Place::START };
@@ -254,7 +259,7 @@ fn check_entries(previous: Place, entries: &[Entry]) -> Result<(), &'static str>
         if place.ballot < before.ballot {
             return Err("a ballot that falls");
         }
-        if let Payload::View(view) = &entry.payload
+        if let Some(view) = entry.view()
             && (view.members.is_empty() || view.members.len() > MEMBERS_MAX)
         {
             return Err("a view of no or of too many members");

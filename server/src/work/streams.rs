@@ -73,7 +73,11 @@ impl Inward {
             return Err(SnapshotError::Damaged("its rows are none that a server would write"));
         }
         let meta = chat::meta(&*self.rows)?;
-        Ok(Received::Whole(Place { ballot: meta.ballot, index: meta.applied }))
+        let place = Place { ballot: meta.ballot, index: meta.applied };
+        if !place.is_sound() || meta.view.is_none_or(|view| view.members.is_empty()) {
+            return Err(SnapshotError::Damaged("no log can go on from where it stands"));
+        }
+        Ok(Received::Whole(place))
     }
 }
 

@@ -1,7 +1,7 @@
 use holdfast_common::ids::ServerId;
 
 use super::*;
-use crate::entry::View;
+use crate::entry::{Payload, View};
 
 const BALLOT: Ballot = Ballot { generation: 1, round: 5, server: ServerId(2) };
 
@@ -65,5 +65,15 @@ fn a_view_of_nobody_or_of_a_crowd_is_refused() {
         let view = View { cluster: ClusterId([0; 16]), members: vec![one; count] };
         let entry = Entry { payload: Payload::View(view), ..entry(8, 5) };
         assert!(check(append(vec![entry])).is_err());
+    }
+}
+
+#[test]
+fn a_view_of_another_cluster_is_refused() {
+    let one = Incarnation { server: ServerId(1), store: crate::entry::StoreId(1), life: 1 };
+    for (cluster, is_right) in [(ClusterId([0; 16]), true), (ClusterId([1; 16]), false)] {
+        let view = View { cluster, members: vec![one] };
+        let entry = Entry { payload: Payload::View(view), ..entry(8, 5) };
+        assert_eq!(check(append(vec![entry])).is_ok(), is_right);
     }
 }
