@@ -1,4 +1,5 @@
-//! Three built servers as people use them: who knows what of whom, and what may be asked of any.
+//! Built servers as people use them: who knows what of whom, what may be asked of any, and what
+//! strangers, full disks and deaths one after the other do to them.
 
 #![expect(
     clippy::disallowed_methods,
@@ -8,10 +9,21 @@
 
 mod support;
 
+#[cfg(target_os = "linux")]
+#[path = "cluster/disks.rs"]
+mod disks;
 #[path = "cluster/equality.rs"]
 mod equality;
+#[cfg(target_os = "linux")]
+#[path = "cluster/hostile.rs"]
+mod hostile;
 #[path = "cluster/knowledge.rs"]
 mod knowledge;
+#[cfg(target_os = "linux")]
+#[path = "cluster/peer.rs"]
+mod peer;
+#[path = "cluster/sizes.rs"]
+mod sizes;
 #[path = "cluster/status.rs"]
 mod status;
 #[path = "cluster/stopping.rs"]

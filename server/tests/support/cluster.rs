@@ -23,6 +23,9 @@ const CHEAP: &str =
 struct Member {
     env: PathBuf,
     client: SocketAddr,
+    replica: SocketAddr,
+    /// A program that starts it, with that program's arguments.
+    within: Vec<String>,
     process: Option<Child>,
     is_frozen: bool,
 }
@@ -82,8 +85,10 @@ impl Cluster {
             let name = if is_wired { format!("{number}.env") } else { "settings.env".to_owned() };
             let env = folder.join(name);
             fs::write(&env, text).expect("a writable folder");
-            let client = local(ports[&number].0);
-            members.insert(number, Member { env, client, process: None, is_frozen: false });
+            let (client, replica) = (local(ports[&number].0), local(ports[&number].1));
+            let (within, process) = (Vec::new(), None);
+            let member = Member { env, client, replica, within, process, is_frozen: false };
+            members.insert(number, member);
         }
         Cluster { folder: folder.to_owned(), environment: Vec::new(), members, proxies }
     }
@@ -104,6 +109,16 @@ impl Cluster {
     /// Where clients find a server.
     pub(crate) fn address(&self, number: u8) -> SocketAddr {
         self.members[&number].client
+    }
+
+    /// Where other servers find it.
+    pub(crate) fn replica(&self, number: u8) -> SocketAddr {
+        self.members[&number].replica
+    }
+
+    /// A program that starts this server from now on, with that program's arguments.
+    pub(crate) fn start_within(&mut self, number: u8, words: Vec<String>) {
+        self.member(number).within = words;
     }
 
     /// The same of all.
@@ -143,8 +158,10 @@ impl Cluster {
         let stderr = options.append(true).create(true).open(stderr).expect("a writable folder");
         let member = &self.members[&number];
         assert!(member.process.is_none(), "server {number} runs already");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast-server"));
-        command.args(["--id", &number.to_string(), "--env"]).arg(&member.env);
+        let binary = env!("CARGO_BIN_EXE_holdfast-server").to_owned();
+        let words: Vec<_> = member.within.iter().cloned().chain([binary]).collect();
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).args(["--id", &number.to_string(), "--env"]).arg(&member.env);
         let variables = self.environment.iter().map(|(key, value)| (key, value));
         command.envs(variables).stdin(Stdio::null()).stderr(stderr);
         let child = command.spawn();
@@ -170,6 +187,17 @@ impl Cluster {
         assert!(ended.success(), "server {number} ended with {ended:?}");
         self.wires_to(number).for_each(Proxy::shut);
         start.elapsed()
+    }
+
+    /// SIGTERM at any moment, also when the server has hardly begun and does not listen for it yet.
+    pub(crate) fn terminate(&mut self, number: u8) {
+        use std::os::unix::process::ExitStatusExt;
+        self.signal(number, "TERM");
+        let process = self.member(number).process.take();
+        let ended = process.expect("it runs").wait().expect("our own child can be awaited");
+        let is_right = ended.success() || ended.signal() == Some(15);
+        assert!(is_right, "server {number} ended with {ended:?}");
+        self.wires_to(number).for_each(Proxy::shut);
     }
 
     /// `kill -9` to some servers at the same instant.
@@ -231,6 +259,32 @@ impl Cluster {
     pub(crate) fn resident_bytes(&self, number: u8) -> u64 {
         let process = self.members[&number].process.as_ref();
         process.and_then(|process| resident_bytes_of(process.id())).unwrap_or(0)
+    }
+
+    /// What a server has said on stderr in all its lives.
+    pub(crate) fn said(&self, number: u8) -> String {
+        fs::read_to_string(self.folder.join(format!("stderr{number}"))).unwrap_or_default()
+    }
+
+    /// Waits for a server to end by itself; gives its exit code.
+    pub(crate) fn ended(&mut self, number: u8) -> Option<i32> {
+        let start = Instant::now();
+        loop {
+            let process = self.member(number).process.as_mut().expect("it runs");
+            if let Some(ended) = process.try_wait().expect("our own child can be awaited") {
+                self.member(number).process = None;
+                self.wires_to(number).for_each(Proxy::shut);
+                return ended.code();
+            }
+            assert!(start.elapsed() < PATIENCE, "server {number} does not end");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// The cluster's secret, which it has made itself.
+    pub(crate) fn secret(&self) -> String {
+        let path = self.folder.join("data").join("cluster.secret");
+        fs::read_to_string(path).expect("a cluster that has started").trim().to_owned()
     }
 
     /// What a server has logged in all its lives.
