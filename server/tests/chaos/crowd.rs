@@ -2,10 +2,12 @@
 //! speak nothing but chat/1, and know of the cluster only where its servers are.
 //!
 //! Owns: pairs of people, each pair in a conversation of its own; one writer each, one reader a
-//! pair. Checks: what was acknowledged is present exactly once, in its place, on every server;
-//! numbers are dense; what a reader was shown, live or as history, never vanishes or changes; a
+//! pair; and somebody who makes account after account. Checks: what was acknowledged is present
+//! exactly once, in its place, as it was last edited or deleted, on every server; numbers are
+//! dense; what a reader was shown, live or as history, never vanishes or becomes another message; a
 //! reader that resumes by its cursor gets every message once and in order; a repeat with the same
-//! txn gets the first answer; writes in a row on one connection keep their order.
+//! txn gets the first answer; writes in a row on one connection keep their order; whoever has
+//! registered signs in at any server.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -28,6 +30,15 @@ const BATCH: usize = 3;
 /// One in so many writes is repeated after its answer.
 const REPEAT_EVERY: u64 = 16;
 
+/// What lies between two registrations.
+const NEWCOMER_EVERY: Duration = Duration::from_millis(200);
+/// After one in so many batches of a writer one of its messages is edited, and another one deleted.
+const CHANGE_EVERY: u64 = 4;
+/// What stands in an edited text behind the former one.
+const EDITED: &str = ", as edited";
+/// The text of a message that was deleted.
+const DELETED: &str = "";
+
 /// A place in a conversation: `conv` and `seq`.
 pub(crate) type Place = (String, u64);
 
@@ -43,8 +54,14 @@ pub(crate) struct Proof {
 fn keep(texts: &mut BTreeMap<Place, String>, place: Place, text: &str) {
     let former = texts.insert(place.clone(), text.to_owned());
     if let Some(former) = former {
-        assert_eq!(former, text, "two texts at {place:?}");
+        assert!(is_same(&former, text), "two messages at {place:?}: {former:?}, {text:?}");
     }
+}
+
+/// Whether two texts may be those of one message at different times.
+fn is_same(one: &str, other: &str) -> bool {
+    let written = |text: &str| text.trim_end_matches(EDITED).to_owned();
+    one == DELETED || other == DELETED || written(one) == written(other)
 }
 
 /// A person: an account, and a token of it that one writer or reader uses.
@@ -73,6 +90,7 @@ pub(crate) struct Crowd {
     readers_of: Vec<Person>,
     writers: Vec<JoinHandle<BTreeMap<Place, String>>>,
     readers: Vec<JoinHandle<BTreeMap<Place, String>>>,
+    newcomers: Option<JoinHandle<u64>>,
 }
 
 /// Somebody's way to a cluster: one connection at a time, signed in.
@@ -171,6 +189,7 @@ impl Crowd {
             readers_of: Vec::new(),
             writers: Vec::new(),
             readers: Vec::new(),
+            newcomers: None,
         };
         let people: Vec<Person> =
             (0..pairs * 2).map(|at| register(servers, &format!("person{at}"))).collect();
@@ -185,6 +204,8 @@ impl Crowd {
             crowd.readers_of.push(person.clone());
             crowd.readers.push(std::thread::spawn(move || read(way, &shared)));
         }
+        let servers = servers.to_vec();
+        crowd.newcomers = Some(std::thread::spawn(move || come(&servers, &shared)));
         crowd
     }
 
@@ -205,6 +226,10 @@ impl Crowd {
             thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         };
         self.shared.over.store(true, Ordering::SeqCst);
+        if let Some(newcomers) = self.newcomers.take() {
+            let result = newcomers.join();
+            result.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        }
         let mut proof = Proof::default();
         for writer in self.writers.drain(..) {
             proof.acknowledged.extend(join(writer));
@@ -238,16 +263,18 @@ impl Crowd {
             };
             assert_eq!(place.1, dense, "{server} lacks a number before {place:?}");
             assert!(
-                texts.insert(text),
+                text == DELETED || texts.insert(text),
                 "{server} has {text:?} twice, the second time at {place:?}"
             );
             before = Some(place);
         }
-        for (what, texts) in [("acknowledged", &proof.acknowledged), ("shown", &proof.shown)] {
-            for (place, text) in texts {
-                let found = there.get(place);
-                assert_eq!(found, Some(text), "{server} at {place:?}, which was {what}");
-            }
+        for (place, text) in &proof.acknowledged {
+            assert_eq!(there.get(place), Some(text), "{server} at {place:?}, acknowledged");
+        }
+        for (place, text) in &proof.shown {
+            let found = there.get(place);
+            let is_there = found.is_some_and(|found| is_same(found, text));
+            assert!(is_there, "{server} at {place:?}: {found:?}, but {text:?} was shown");
         }
         assert_eq!(there.len(), proof.acknowledged.len(), "{server} has what nobody wrote");
     }
@@ -288,8 +315,27 @@ fn history(server: SocketAddr, person: &Person, conv: &str) -> BTreeMap<Place, S
     })
 }
 
-/// A message on its way.
+/// Makes account after account until it is over, and signs in to each at another server; gives how
+/// many.
+fn come(servers: &[SocketAddr], shared: &Shared) -> u64 {
+    let mut count = 0;
+    while !shared.over.load(Ordering::SeqCst) {
+        let name = format!("newcomer{count}");
+        register(servers, &name);
+        let d = json!({"user": name, "pass": "correct horse", "device": "another"});
+        insist("a sign-in", |round| {
+            let mut line = Line::dial(servers[(round + 1) % servers.len()], ANSWER_WITHIN)?;
+            line.call("login", &d)?.map_err(|refusal| must_be_passing(&name, &refusal)).ok()
+        });
+        count += 1;
+        std::thread::sleep(NEWCOMER_EVERY);
+    }
+    count
+}
+
+/// A write on its way.
 struct Unanswered {
+    op: &'static str,
     text: String,
     request: Value,
 }
@@ -304,7 +350,7 @@ fn write(mut way: Way, to: &str, pause: Duration, shared: &Shared) -> BTreeMap<P
                 written += 1;
                 let text = format!("{} {written}", way.person.name);
                 let request = json!({"to": to, "text": text, "txn": fresh_txn()});
-                Unanswered { text, request }
+                Unanswered { op: "send", text, request }
             })
             .collect();
         for (message, ok) in batch.iter().zip(deliver(&mut way, &batch)) {
@@ -320,9 +366,34 @@ fn write(mut way: Way, to: &str, pause: Duration, shared: &Shared) -> BTreeMap<P
                 assert_eq!(acknowledged.get(&place_of(&ok)), Some(&message.text));
             }
         }
+        if written.is_multiple_of(CHANGE_EVERY * BATCH as u64) {
+            change(&mut way, written, &mut acknowledged);
+        }
         std::thread::sleep(pause);
     }
     acknowledged
+}
+
+/// Edits a message of the newest batch, and deletes another one.
+fn change(way: &mut Way, written: u64, acknowledged: &mut BTreeMap<Place, String>) {
+    let place = |number: u64| {
+        let text = format!("{} {number}", way.person.name);
+        let found = acknowledged.iter().rev().find(|(_, found)| **found == text);
+        found.map(|(place, _)| (place.clone(), text)).expect("it was just acknowledged")
+    };
+    let ((edited, text), (deleted, _)) = (place(written), place(written - 1));
+    let text = text + EDITED;
+    let request = |(conv, seq): &Place, key: &str, value: &str| {
+        let txn = fresh_txn();
+        json!({"conv": conv, "seq": seq, "txn": txn, key: value})
+    };
+    let changes = [
+        Unanswered { op: "edit", text: text.clone(), request: request(&edited, "text", &text) },
+        Unanswered { op: "delete", text: String::new(), request: request(&deleted, "for", "all") },
+    ];
+    deliver(way, &changes);
+    acknowledged.insert(edited, text);
+    acknowledged.insert(deleted, DELETED.to_owned());
 }
 
 /// Sends until everything is answered, each time with what is not yet.
@@ -334,15 +405,16 @@ fn deliver(way: &mut Way, batch: &[Unanswered]) -> Vec<Value> {
         let line = way.line()?;
         let mut ids = Vec::new();
         for at in &open {
-            ids.extend(line.ask("send", &batch[*at].request));
+            ids.extend(line.ask(batch[*at].op, &batch[*at].request));
         }
         let (mut last, mut is_lost, mut is_refused) = (0, ids.len() < open.len(), false);
         for (at, id) in open.iter().zip(ids) {
             match line.answer(id) {
                 Some(Ok(ok)) => {
-                    let seq = ok["seq"].as_u64().expect("a number");
-                    assert!(seq > last || is_refused, "{who}'s writes changed places: {ok}");
-                    last = seq;
+                    if let Some(seq) = ok["seq"].as_u64() {
+                        assert!(seq > last || is_refused, "{who}'s writes changed places: {ok}");
+                        last = seq;
+                    }
                     answers[*at] = Some(ok);
                 }
                 Some(Err(refusal)) => {
