@@ -399,6 +399,8 @@ fn change(way: &mut Way, written: u64, acknowledged: &mut BTreeMap<Place, String
 /// Sends until everything is answered, each time with what is not yet.
 fn deliver(way: &mut Way, batch: &[Unanswered]) -> Vec<Value> {
     let mut answers: Vec<Option<Value>> = vec![None; batch.len()];
+    // What was refused, or is of unknown outcome, comes behind what was not.
+    let mut is_refused = false;
     insist("an answer to a write", |_| {
         let open: Vec<usize> = (0..batch.len()).filter(|at| answers[*at].is_none()).collect();
         let who = way.person.name.clone();
@@ -407,7 +409,7 @@ fn deliver(way: &mut Way, batch: &[Unanswered]) -> Vec<Value> {
         for at in &open {
             ids.extend(line.ask(batch[*at].op, &batch[*at].request));
         }
-        let (mut last, mut is_lost, mut is_refused) = (0, ids.len() < open.len(), false);
+        let (mut last, mut must_leave) = (0, ids.len() < open.len());
         for (at, id) in open.iter().zip(ids) {
             match line.answer(id) {
                 Some(Ok(ok)) => {
@@ -419,15 +421,15 @@ fn deliver(way: &mut Way, batch: &[Unanswered]) -> Vec<Value> {
                 }
                 Some(Err(refusal)) => {
                     must_be_passing(&who, &refusal);
-                    is_refused = true;
+                    (is_refused, must_leave) = (true, true);
                 }
                 None => {
-                    is_lost = true;
+                    must_leave = true;
                     break;
                 }
             }
         }
-        if is_lost || is_refused {
+        if must_leave {
             way.leave();
         }
         answers.iter().all(Option::is_some).then_some(())
