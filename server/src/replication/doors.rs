@@ -360,6 +360,15 @@ impl Replication {
         }
     }
 
+    /// How many others support the vote that a candidate has called.
+    #[cfg(test)]
+    pub(crate) fn votes(&self) -> Option<usize> {
+        match &self.part {
+            Part::Candidate(candidate) => candidate.votes(),
+            Part::Backup(_) | Part::TakingOver(_) | Part::Primary(_) => None,
+        }
+    }
+
     /// The moment of the newest input.
     pub fn now(&self) -> Now {
         self.now

@@ -64,6 +64,12 @@ impl Candidate {
         self.expires
     }
 
+    /// How many others support the vote that was called.
+    #[cfg(test)]
+    pub(super) fn votes(&self) -> Option<usize> {
+        self.vote.map(|_| self.yes.len())
+    }
+
     /// The question to a newcomer.
     pub(super) fn question(&self, log: &Log) -> Canvass {
         Canvass {
@@ -287,7 +293,9 @@ impl Replication {
         }
     }
 
-    /// Whether a candidate's log and standing are good enough for my vote.
+    /// Whether a candidate's log and standing are good enough for my vote. Who is active has none for
+    /// a cold start: one proof later it may go on alone, while those it voted for remove it and go
+    /// on as well.
     fn would_follow(&self, canvass: &Canvass) -> bool {
         let is_behind =
             canvass.last < self.log.last() && holds!(self.settings.rules, LogComparison);

@@ -92,7 +92,7 @@ impl Evidence {
         }
         if let Outcome::Answered(incarnation) = outcome {
             self.hello(incarnation, at);
-            if self.dead_since(rules, incarnation).is_none() {
+            if self.dead_since(rules, incarnation).is_none() || !holds!(rules, ExactIncarnation) {
                 self.met.insert(server, (incarnation, at));
             }
         }

@@ -285,9 +285,12 @@ impl Replication {
         self.answer_primary();
     }
 
-    /// Sends, or holds until what it rests on is durable.
+    /// Sends, or holds until what it rests on is durable: a takeover's entry cannot leave before it
+    /// is synced, whoever asks for it.
     fn send(&mut self, to: Incarnation, message: Message) {
-        let needed = match holds!(self.settings.rules, DurablePromise) {
+        let is_bold = matches!(self.part, Part::TakingOver(_))
+            && !holds!(self.settings.rules, TakeoverSilence);
+        let needed = match holds!(self.settings.rules, DurablePromise) && !is_bold {
             true => self.log.settled_with(),
             false => 0,
         };

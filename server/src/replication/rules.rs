@@ -50,12 +50,13 @@ pub(crate) enum Rule {
     OwnEntryCommit,
     LeaseNeedsView,
     NoActiveVoterInColdStart,
+    AdmitWithView,
 }
 
 #[cfg(test)]
 impl Rule {
     /// All of them.
-    pub(crate) const ALL: [Rule; 33] = [
+    pub(crate) const ALL: [Rule; 34] = [
         Rule::AllOfView,
         Rule::CommitBeforeApply,
         Rule::ExactIncarnation,
@@ -89,6 +90,7 @@ impl Rule {
         Rule::OwnEntryCommit,
         Rule::LeaseNeedsView,
         Rule::NoActiveVoterInColdStart,
+        Rule::AdmitWithView,
     ];
 }
 

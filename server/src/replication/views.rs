@@ -4,7 +4,7 @@
 //! decide. The proven dead are dropped at once, or replaced in the same entry when a successor on
 //! the same store already answers. The silent are dropped when no lease of theirs can still run.
 //! Whoever is in no view is sent the log like everybody, and is admitted when it is nearly at the
-//! end and no other view is under way.
+//! end, has the newest view, and no other one is under way.
 //!
 //! Owns: the choice of the next view, and leaving. Driven by: `primary` and `election`. Invariant:
 //! a member is dropped without a proof only `REMOVE_MS` after its last stamp that counts and after
@@ -117,11 +117,19 @@ impl Replication {
         self.now.at.ms_since(since) >= wait_ms
     }
 
-    /// Whether a joiner may be admitted.
+    /// Whether a joiner may be admitted. Its log must hold the newest view: one that was removed while
+    /// it was stopped takes itself for a member of an old one, and as such refuses the vote that
+    /// the others need of it, once they have admitted it, to come back from their deaths.
     fn is_near(&self, one: Incarnation) -> bool {
         let last = self.log.last().index.0;
+        let rules = self.settings.rules;
+        // Of these two, the first leaves the second nothing to do in most stories.
+        let newest = match (holds!(rules, AdmitWithView), holds!(rules, LeaseNeedsView)) {
+            (true, true) => self.log.newest_view().map_or(Index(0), |placed| placed.index),
+            (false, _) | (_, false) => Index(1),
+        };
         let near = |peer: &Peer| {
-            peer.matched > Index(0) && peer.matched.0 + NEARLY_ENTRIES >= last && !peer.is_leaving
+            peer.matched >= newest && peer.matched.0 + NEARLY_ENTRIES >= last && !peer.is_leaving
         };
         self.answers(one) && self.peer(one).is_some_and(near)
     }

@@ -7,7 +7,29 @@ use crate::entry::{Ballot, Entry, Incarnation};
 
 /// A broken promise, in a sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Violation(pub(crate) String);
+pub(crate) struct Violation {
+    pub(crate) harm: Harm,
+    pub(crate) what: String,
+}
+
+/// Of which kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Harm {
+    /// Something acknowledged is gone or stands elsewhere, or a machine broke its own invariant.
+    Loss,
+    /// Nobody serves, although somebody could.
+    Wait,
+}
+
+impl Violation {
+    pub(crate) fn loss(what: String) -> Violation {
+        Violation { harm: Harm::Loss, what }
+    }
+
+    pub(crate) fn wait(what: String) -> Violation {
+        Violation { harm: Harm::Wait, what }
+    }
+}
 
 #[derive(Debug, Default)]
 pub(crate) struct Checker {
@@ -52,6 +74,6 @@ impl Checker {
     }
 
     pub(crate) fn fail(&mut self, why: String) {
-        self.violation.get_or_insert(Violation(why));
+        self.violation.get_or_insert(Violation::loss(why));
     }
 }

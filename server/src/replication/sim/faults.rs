@@ -97,12 +97,16 @@ impl World {
         });
         if has_another {
             self.crash(host);
-            self.say(host, "loses its disk");
             self.has_wiped = true;
-            let store = StoreId(self.random.next() >> 32);
-            self.hosts[host].disk = Disk::new(store);
+            self.lose_disk(host);
             self.restart_later(host);
         }
+    }
+
+    pub(crate) fn lose_disk(&mut self, host: usize) {
+        self.say(host, "loses its disk");
+        let store = StoreId(self.random.next() >> 32);
+        self.hosts[host].disk = Disk::new(store);
     }
 
     pub(crate) fn heal(&mut self) {

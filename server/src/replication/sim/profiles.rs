@@ -39,6 +39,9 @@ pub(crate) struct Profile {
 /// What happens to a cluster whose servers are all in sync.
 pub(crate) type Story = fn(&mut World) -> Result<(), Violation>;
 
+/// A profile for each seed.
+pub(crate) type Profiles = Box<dyn Fn(u64) -> Profile>;
+
 impl Profile {
     /// Everything, at random.
     pub(crate) fn mixed(seed: u64, servers: usize) -> Profile {
@@ -119,5 +122,15 @@ impl Profile {
             delay_us: (20, 1_000),
             ..Profile::mixed(seed, servers)
         }
+    }
+
+    /// A mix for a number of servers that the seed chooses.
+    pub(crate) fn any_mixed(seed: u64) -> Profile {
+        Profile::mixed(seed, [3, 3, 2, 5][usize::try_from(seed % 4).unwrap()])
+    }
+
+    /// Slow disks, likewise.
+    pub(crate) fn any_slow_disks(seed: u64) -> Profile {
+        Profile::slow_disks(seed, [3, 2, 3, 5][usize::try_from(seed % 4).unwrap()])
     }
 }

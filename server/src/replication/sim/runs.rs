@@ -11,7 +11,7 @@ pub(crate) fn run(seed: u64, profile: &Profile) -> Result<Counts, Violation> {
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-        Err(Violation(text.unwrap_or_default()))
+        Err(Violation::loss(text.unwrap_or_default()))
     })
 }
 
@@ -55,9 +55,9 @@ pub(crate) fn many(name: &str, profile: impl Fn(u64) -> Profile, seeds: u64) {
         let lines = usize::try_from(number("LINES", 60)).unwrap();
         println!("{}", trace(*seed, &profile(*seed), lines));
         for (seed, violation) in failed.iter().take(10) {
-            println!("SEED={seed}: {}", violation.0);
+            println!("SEED={seed}: {}", violation.what);
         }
-        panic!("SEED={seed}: {}", violation.0);
+        panic!("SEED={seed}: {}", violation.what);
     }
 }
 
@@ -77,12 +77,47 @@ fn five_servers_survive_whatever_happens() {
 }
 
 #[test]
-fn the_other_policies_survive_whatever_happens() {
-    // Nothing is silent for ten seconds here: a split where both sides serve is the node's story.
-    for policy in [Policy::Majority, Policy::Timeout] {
-        let profile = |seed| Profile { policy, ..Profile::mixed(seed, 3) };
-        many("policy", profile, 30);
+fn seven_servers_survive_whatever_happens() {
+    many("seven", |seed| Profile::mixed(seed, 7), 5);
+}
+
+#[test]
+fn without_takeovers_nothing_is_lost_either() {
+    let policy = Policy::Majority;
+    many("majority", |seed| Profile { policy, ..Profile::mixed(seed, 3) }, 30);
+}
+
+#[test]
+fn where_silence_counts_as_death_nothing_is_lost_either() {
+    // Nothing is silent for so long here: a split where both sides serve is the node's story.
+    let policy = Policy::Timeout;
+    many("timeout", |seed| Profile { policy, ..Profile::mixed(seed, 3) }, 30);
+}
+
+/// Seeds that nobody has tried yet: from the clock, for `SIM_SECONDS`, or from `SEED` on.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "fresh seeds come from the clock, as does their end")]
+fn fresh_seeds_survive_too() {
+    let began = std::time::Instant::now();
+    let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let first = number("SEED", since_epoch.map_or(1, |since| since.as_secs() << 12));
+    let seconds = number("SIM_SECONDS", 10);
+    let mut kinds = super::stories::all();
+    kinds.push(("seven", Box::new(|seed| Profile::mixed(seed, 7))));
+    kinds.resize_with(2 * kinds.len(), || ("mixed", Box::new(Profile::any_mixed)));
+    let mut seed = first;
+    loop {
+        let (name, profile) = &kinds[usize::try_from(seed % kinds.len() as u64).unwrap()];
+        if let Err(violation) = run(seed, &profile(seed)) {
+            println!("{}", trace(seed, &profile(seed), 60));
+            panic!("SEED={seed} SIM_SECONDS=0, {name}: {}", violation.what);
+        }
+        seed += 1;
+        if began.elapsed().as_secs() >= seconds {
+            break;
+        }
     }
+    println!("fresh: {} seeds from SEED={first} on", seed - first);
 }
 
 /// A run of the past that lost something, or waited for ever, and the story of it.
@@ -96,14 +131,14 @@ fn what_once_failed_ends_well() {
     // A server learned only from a candidate's log, after its primary's death, that it had been
     // about to join: it kept its life until a canvass found it, and by then the survivor's lease
     // had ended.
-    let story = super::stories::stopped_backup;
+    let story = super::stories::leases::stopped_backup;
     // One that was stopped, removed and was being admitted again was granted stamps before it had
     // the log, and used the lease for the view that it still had.
     run(202_443, &Profile::of("stopped backup", 3, story)).unwrap();
     // A primary did not see that a snapshot had come to stand where it was about to send one.
     run(202_117, &Profile::of("stopped backup", 3, story)).unwrap();
     run(225_760, &Profile::mixed(225_760, 3)).unwrap();
-    let story = super::stories::death_while_joining;
+    let story = super::stories::joins::death_while_joining;
     let joining = Profile { heals: false, ..Profile::of("joining", 3, story) };
     for seed in [2056, 5909] {
         run(seed, &Profile { alive_within_us: 4_000_000, ..joining.clone() }).unwrap();
@@ -112,7 +147,7 @@ fn what_once_failed_ends_well() {
 
 #[test]
 fn who_was_just_admitted_is_not_taken_for_silent() {
-    let story = super::stories::return_of_both;
+    let story = super::stories::joins::return_of_both;
     many("return", |_| Profile { heals: false, ..Profile::of("return", 3, story) }, 20);
 }
 

@@ -178,7 +178,7 @@ impl World {
                     let line = format!("{:?}", process.machine.part);
                     self.say(host, &line);
                 }
-                return Err(Violation(format!("{what} in time")));
+                return Err(Violation::wait(format!("{what} in time")));
             }
             self.run_until(self.now + 1_000)?;
         }
