@@ -292,6 +292,7 @@ impl Node {
             peer.dialling = None;
             peer.failures = 0;
             peer.open = Some((link, hello.incarnation));
+            self.tell_again(hello.incarnation);
             self.replicate(Input::Opened { hello, began });
         } else {
             self.effects.push_back(Effect::CloseLink(link));

@@ -7,11 +7,12 @@
 //! ```
 //!
 //! Owns: the verifications under way and who waits for them. Driven by: what was applied, the jobs'
-//! results, `links`, the clock. Invariants: each server tells each other one what it found, once;
-//! each verification ends: members of the view are waited for as long as they are members, others
-//! for [`OTHERS_WITHIN`], all for [`ALL_WITHIN`]. Does not: hash, or judge (`equality` does).
+//! results, `links`, the clock. Invariants: each server tells each other one what it found, also
+//! over a link that stands later; each verification ends: members of the view are waited for as
+//! long as they are members, others for [`OTHERS_WITHIN`], all for [`ALL_WITHIN`]. Does not: hash,
+//! or judge (`equality` does).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use holdfast_common::ids::{ServerId, hex};
@@ -55,38 +56,45 @@ impl Verification {
     }
 }
 
-/// Those under way, by their markers.
+/// See the module's page.
 #[derive(Debug, Default)]
-pub(super) struct Verifications(BTreeMap<Index, Verification>);
+pub(super) struct Verifications {
+    /// By their markers.
+    under_way: BTreeMap<Index, Verification>,
+    /// What this server has told of the newest markers.
+    told: VecDeque<(Index, Option<RowsHash>)>,
+}
 
 impl Verifications {
     pub(super) fn deadline(&self, now: Instant) -> Option<Instant> {
-        let began = self.0.values().filter_map(|each| each.began);
+        let began = self.under_way.values().filter_map(|each| each.began);
         let ends = began.flat_map(|began| [began + OTHERS_WITHIN, began + ALL_WITHIN]);
         ends.filter(|end| *end > now).min()
     }
 
     /// Whether an administrator waits for one.
     pub(super) fn is_awaited(&self) -> bool {
-        self.0.values().any(|each| !each.askers.is_empty())
+        self.under_way.values().any(|each| !each.askers.is_empty())
     }
 }
 
 impl Node {
-    /// The rows as they were behind markers: hashed aside. While the state is not whole, these are
-    /// markers of former lives, which nobody waits for.
+    /// The rows as they were behind markers: hashed aside. Below the index from which the state is
+    /// whole stand markers of former lives, which nobody waits for.
     pub(super) fn marked(&mut self, marked: Vec<Marked>) {
         for marked in marked {
             let index = marked.index;
-            let hashing = self.verifications.0.values().filter(|each| each.is_hashing).count();
-            if hashing >= HASHES_MAX || !self.is_whole() {
-                self.verifications.0.remove(&index);
-                self.tell_others(&Frame::Rows(index, None));
+            let hashing =
+                self.verifications.under_way.values().filter(|each| each.is_hashing).count();
+            let is_old = !self.has_been_whole && index < self.replication.opening();
+            if hashing >= HASHES_MAX || is_old {
+                self.verifications.under_way.remove(&index);
+                self.tell_others(index, None);
                 continue;
             }
             let mut members = self.replication.status().members;
             members.retain(|one| *one != self.replication.incarnation());
-            let verification = self.verifications.0.entry(index).or_default();
+            let verification = self.verifications.under_way.entry(index).or_default();
             verification.began = Some(self.now.instant);
             (verification.is_hashing, verification.members) = (true, members);
             self.run(Job::Maintenance(MaintenanceJob::HashRows(marked)));
@@ -95,7 +103,7 @@ impl Node {
 
     /// An administrator's marker was just applied.
     pub(super) fn verify_asked(&mut self, client: ClientId, id: u64) {
-        match self.verifications.0.get_mut(&Index(self.applied.index)) {
+        match self.verifications.under_way.get_mut(&Index(self.applied.index)) {
             Some(verification) if verification.began.is_some() => {
                 verification.askers.push((client, id));
             }
@@ -105,37 +113,48 @@ impl Node {
 
     /// This server's rows are hashed.
     pub(super) fn rows_hashed(&mut self, found: RowsHash) {
-        let Some(verification) = self.verifications.0.get_mut(&found.index) else { return };
+        let Some(verification) = self.verifications.under_way.get_mut(&found.index) else { return };
         verification.is_hashing = false;
         verification.found.insert(self.replication.incarnation(), found);
-        self.tell_others(&Frame::Rows(found.index, Some(found)));
+        self.tell_others(found.index, Some(found));
     }
 
     /// Another server's are, or it cannot.
     pub(super) fn rows_told(&mut self, from: Incarnation, index: Index, found: Option<RowsHash>) {
-        let is_over =
-            index.0 <= self.applied.index || self.verifications.0.len() >= VERIFICATIONS_MAX;
-        if is_over && !self.verifications.0.contains_key(&index) {
+        let is_over = index.0 <= self.applied.index
+            || self.verifications.under_way.len() >= VERIFICATIONS_MAX;
+        if is_over && !self.verifications.under_way.contains_key(&index) {
             return;
         }
-        let verification = self.verifications.0.entry(index).or_default();
+        let verification = self.verifications.under_way.entry(index).or_default();
         match found {
             Some(found) => drop(verification.found.insert(from, found)),
             None => drop(verification.blind.insert(from)),
         }
     }
 
-    fn tell_others(&mut self, frame: &Frame) {
+    fn tell_others(&mut self, index: Index, found: Option<RowsHash>) {
+        self.verifications.told.push_back((index, found));
+        if self.verifications.told.len() > HASHES_MAX {
+            self.verifications.told.pop_front();
+        }
         for other in self.links.all() {
-            self.say(other, frame);
+            self.say(other, &Frame::Rows(index, found));
+        }
+    }
+
+    /// A link stands: whoever is there may have been told while there was none.
+    pub(super) fn tell_again(&mut self, to: Incarnation) {
+        for (index, found) in self.verifications.told.clone() {
+            self.say(to, &Frame::Rows(index, found));
         }
     }
 
     /// Ends a verification that nobody is waited for any more; says whether it did.
     pub(super) fn settle_verifications(&mut self) -> bool {
-        let ended = self.verifications.0.iter().find(|(_, each)| self.is_settled(each));
+        let ended = self.verifications.under_way.iter().find(|(_, each)| self.is_settled(each));
         let Some((&index, _)) = ended else { return false };
-        let Some(verification) = self.verifications.0.remove(&index) else { return false };
+        let Some(verification) = self.verifications.under_way.remove(&index) else { return false };
         let odd = odd_ones(&verification.found, self.replication.primary());
         let answer = self.verify_ok(index, &verification, &odd);
         for (client, id) in verification.askers {

@@ -6,6 +6,7 @@ use std::io::Write as _;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use holdfast_server::chat::{self, Meta};
@@ -114,6 +115,7 @@ fn a_row_that_changed_on_one_disk_is_found_by_verify_and_its_server_joins_anew()
     let backups = cluster.backups();
     let (changed, asked) = (backups[0], backups[1]);
     cluster.kill(&[changed]);
+    cluster.until_in_sync(2);
     change_a_message(&cluster.data(changed));
     cluster.launch(changed);
     cluster.until_in_sync(3);
@@ -131,6 +133,7 @@ fn who_differs_is_told_so_when_it_is_asked_itself_and_sends_its_clients_to_other
     let (mut cluster, token, texts) = cluster_with_messages(folder.path());
     let changed = cluster.backups()[0];
     cluster.kill(&[changed]);
+    cluster.until_in_sync(2);
     change_a_message(&cluster.data(changed));
     cluster.launch(changed);
     cluster.until_in_sync(3);
@@ -215,6 +218,49 @@ fn verify_says_whom_it_could_not_compare_and_takes_no_longer_than_it_must() {
     cluster.launch(one);
     cluster.until_in_sync(3);
     assert_eq!(verify(&cluster, one)["equal"], true);
+}
+
+#[test]
+fn verify_compares_one_index_however_much_is_written_meanwhile() {
+    let folder = tempfile::tempdir().unwrap();
+    let (cluster, token, _) = cluster_with_messages(folder.path());
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for address in cluster.addresses() {
+            let (is_over, token) = (&is_over, token.as_str());
+            scope.spawn(move || {
+                let mut ada = Client::resume(address, token, None);
+                while !is_over.load(Ordering::Relaxed) {
+                    ada.send("bob", "and so on");
+                }
+            });
+        }
+        let found: Vec<Value> =
+            [1, 2, 3].repeat(4).iter().map(|at| verify(&cluster, *at)).collect();
+        is_over.store(true, Ordering::Relaxed);
+        for found in &found {
+            assert_eq!(found["equal"], true, "{found}");
+        }
+        let rows = |found: &Value| found["rows"].as_u64().unwrap();
+        assert!(rows(&found[11]) > rows(&found[0]) + 100, "writes went on");
+    });
+}
+
+#[test]
+fn verify_outlives_a_primary_that_freezes() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut cluster, _, _) = cluster_with_messages(folder.path());
+    let (primary, asked) = (cluster.primary(), cluster.backups()[0]);
+    cluster.freeze(primary);
+    let start = Instant::now();
+    let found = verify(&cluster, asked);
+    assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
+    let away = states(&found)[usize::from(primary) - 1];
+    assert_eq!(away, "unreachable", "{found}");
+    assert!(!states(&found).contains(&"differs"), "{found}");
+    cluster.thaw(primary);
+    cluster.until_in_sync(3);
+    assert_eq!(verify(&cluster, primary)["equal"], true);
 }
 
 /// The administrator's program on the machine of the cluster.
