@@ -100,3 +100,26 @@ fn writes_go_on_over_slow_wires_and_over_a_death_behind_them() {
     crowd.until_answered(50);
     settle(&mut cluster, crowd);
 }
+
+/// `STALLS` says how often (default 5): more is for a machine that does nothing else.
+#[test]
+fn a_backup_that_is_frozen_over_and_over_costs_no_primary_its_place() {
+    let folder = Folder::new();
+    let mut cluster = Cluster::start(folder.path(), 3);
+    let crowd = crowd(&cluster);
+    let ballot = |cluster: &Cluster| cluster.status(cluster.primary()).unwrap()["ballot"].clone();
+    let before = ballot(&cluster);
+    let count = std::env::var("STALLS").map_or(5, |count| count.parse().unwrap());
+    for round in 0..count {
+        let backups = cluster.backups();
+        let backup = backups[round % backups.len()];
+        cluster.freeze(backup);
+        // Now and then too short to be removed from the view, else long enough.
+        std::thread::sleep(Duration::from_millis([100, 350, 800, 1_500][round % 4]));
+        cluster.thaw(backup);
+        cluster.until_in_sync(3);
+        crowd.until_answered(20);
+        assert_eq!(ballot(&cluster), before, "in round {round}");
+    }
+    settle(&mut cluster, crowd);
+}

@@ -232,6 +232,16 @@ fn random_bytes(target: &Target) {
     }
 }
 
+/// Three servers that hold no election in a hurry.
+fn start(folder: &std::path::Path) -> Cluster {
+    let mut cluster = Cluster::prepare(folder, 3, false);
+    let patient = peer::PATIENT.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    cluster.environment.extend(patient);
+    cluster.launch_all();
+    cluster.until_in_sync(3);
+    cluster
+}
+
 /// Writes through a server until it is over; gives the longest wait for an answer.
 fn write(server: SocketAddr, token: &str, over: &AtomicBool) -> Duration {
     let mut client = Client::resume(server, token, None);
@@ -289,7 +299,7 @@ fn besiege<T>(cluster: &Cluster, number: u8, token: &str, act: impl FnOnce(&Targ
 #[test]
 fn whatever_comes_to_the_replica_port_is_refused_with_the_reason_and_disturbs_nobody() {
     let folder = tempfile::tempdir().unwrap();
-    let mut cluster = Cluster::start(folder.path(), 3);
+    let mut cluster = start(folder.path());
     let (_, token) = Client::register(cluster.address(1), "ada");
     for number in [cluster.primary(), cluster.backups()[0]] {
         besiege(&cluster, number, &token, |target| {
@@ -316,7 +326,7 @@ fn whatever_comes_to_the_replica_port_is_refused_with_the_reason_and_disturbs_no
 #[test]
 fn messages_from_the_past_change_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let mut cluster = Cluster::start(folder.path(), 3);
+    let mut cluster = start(folder.path());
     let (_, token) = Client::register(cluster.address(1), "ada");
     for number in cluster.numbers() {
         besiege(&cluster, number, &token, |target| {
@@ -353,7 +363,7 @@ fn messages_from_the_past_change_nothing() {
 #[test]
 fn whoever_asks_again_and_again_for_the_log_is_not_answered_without_end() {
     let folder = tempfile::tempdir().unwrap();
-    let cluster = Cluster::start(folder.path(), 3);
+    let cluster = start(folder.path());
     let (mut ada, token) = Client::register(cluster.address(1), "ada");
     for _ in 0..300 {
         ada.send("ada", &"x".repeat(4_000));
@@ -384,7 +394,7 @@ fn drip(to: SocketAddr, count: usize, over: &AtomicBool) {
 #[test]
 fn those_who_never_say_who_they_are_keep_no_server_out() {
     let folder = tempfile::tempdir().unwrap();
-    let mut cluster = Cluster::start(folder.path(), 3);
+    let mut cluster = start(folder.path());
     let (_, token) = Client::register(cluster.address(1), "ada");
     let (primary, backup) = (cluster.primary(), cluster.backups()[0]);
     let from = cluster.logged(primary).len();
