@@ -19,7 +19,7 @@ use holdfast_common::config::{Config, Secret, ServerAddresses};
 use holdfast_common::ids::{ServerId, hex};
 use holdfast_common::logging::{self, Logging};
 use holdfast_common::net::tls::{self, Identity};
-use holdfast_server::entry::ClusterId;
+use holdfast_server::entry::{ClusterId, Index};
 use holdfast_server::journal;
 use holdfast_server::node::effect::Input;
 use holdfast_server::node::{Node, Start};
@@ -194,19 +194,38 @@ fn serve(
         }
     })
     .map_err(Failure::fault)?;
+    end(ended, folder, lock)
+}
+
+/// Ends the program, or begins the life that follows.
+fn end(ended: Ended, folder: &Path, lock: std::fs::File) -> Result<(), Failure> {
+    drop(lock);
     match ended {
         Ended::Stopped => {
             log::info!("stopped");
-            Ok(())
+            return Ok(());
         }
-        Ended::Restart { sets_aside } => {
-            drop(lock);
-            if sets_aside {
-                store::set_aside(folder).map_err(Failure::fault)?;
-            }
-            Err(begin_again())
+        Ended::Restart { sets_aside: false } => {}
+        Ended::Restart { sets_aside: true } => {
+            store::set_aside(folder).map_err(Failure::fault)?;
         }
+        Ended::Yield { after } => yield_store(folder, after)?,
     }
+    Err(begin_again())
+}
+
+/// Others lead another history: what this store has of its own is listed, then the store is set
+/// aside. Whatever cannot be listed stays where it is.
+fn yield_store(folder: &Path, after: Index) -> Result<(), Failure> {
+    if let Some(listed) = store::list_diverged(folder, after).map_err(Failure::fault)? {
+        log::error!(
+            "this server yields to another history: {} operations that it acknowledged alone are \
+             not in the cluster any more. They are listed in {}",
+            listed.operations,
+            listed.path.display()
+        );
+    }
+    store::set_aside(folder).map_err(Failure::fault)
 }
 
 /// A store that cannot be believed counts for nothing in its cluster. It stays where it is until a
@@ -343,6 +362,7 @@ fn assemble(
         seed: u64::from_le_bytes(random()?),
         connections_max,
         hash_threads,
+        diverged: diverged(&config.server_folder(server)),
     };
     let parts = Parts {
         node: Node::begin(config, start, reactor::now()),
@@ -378,6 +398,18 @@ fn has_set_aside(config: &Config, server: ServerId) -> bool {
         );
     }
     has
+}
+
+/// How many operations of former stores nobody has taken care of.
+fn diverged(folder: &Path) -> u64 {
+    let count = store::count_diverged(folder).unwrap_or_else(|error| {
+        log::warn!("the lists of what the cluster does not have cannot be read: {error}");
+        0
+    });
+    if count > 0 {
+        log::warn!("{count} operations that the cluster does not have are in lists in DATA_DIR");
+    }
+    count
 }
 
 /// The cluster's secret: from the settings, or one that was made for a cluster on this machine

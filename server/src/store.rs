@@ -16,6 +16,7 @@
 //! understand.
 
 mod current;
+mod diverged;
 mod restore;
 mod secret;
 
@@ -35,6 +36,7 @@ use crate::tables::{self, DiskRows, snapshot};
 use crate::work::{self, RecoverError};
 pub use current::Beside;
 use current::Pair;
+pub use diverged::{Listed, count_diverged, list_diverged};
 pub use restore::restore;
 pub use secret::secret;
 

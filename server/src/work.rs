@@ -168,6 +168,8 @@ pub enum Received {
     Part,
     /// It was the last one, all is right and durable, and the rows stand here.
     Whole(Place),
+    /// The same, but what this server has behind this index is no part of the sender's history.
+    Other(Index),
 }
 
 /// What a hash thread does.

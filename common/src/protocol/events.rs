@@ -30,6 +30,14 @@ pub struct Status {
     pub waiting: Option<String>,
     /// Every server of the cluster.
     pub servers: Vec<ServerStatus>,
+    /// Operations that the answering server had acknowledged and the cluster does not have: they
+    /// are in its files `diverged-*.jsonl`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub diverged: u64,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// What a server is.

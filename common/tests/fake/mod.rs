@@ -64,6 +64,7 @@ pub(crate) fn hello(server: u8, writable: bool) -> Reply {
             writable,
             waiting: None,
             servers: Vec::new(),
+            diverged: 0,
         },
     })
 }

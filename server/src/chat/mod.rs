@@ -51,7 +51,7 @@ pub fn note_running(rows: &mut dyn Rows, ran_ms: u64) -> Result<(), Fault> {
 pub use apply::apply;
 pub use check::{RowsError, check};
 pub use fuzz::fuzz_apply;
-pub use query::answer;
+pub use query::{Retold, answer, parting, retell};
 pub use schema::{Meta, meta};
 
 #[cfg(test)]

@@ -13,9 +13,14 @@ use super::schema::{meta, name_key, row};
 use crate::entry::Index;
 use crate::tables::{Fault, Read};
 
+pub use generations::parting;
+pub use retold::{Retold, retell};
+
 mod accounts;
 mod backlog;
+mod generations;
 mod messages;
+mod retold;
 
 /// Answers `query` from `rows`; with it goes the place (generation and applied index) of the view.
 ///

@@ -31,7 +31,7 @@ pub use disk::{Disk, FolderDisk, WatchedFolder};
 pub use recovery::{OpenError, fuzz_recovery};
 use segments::{HEADER_BYTES, Header, SPARE};
 
-use crate::entry::{Ballot, Entry, HardState, Index};
+use crate::entry::{Ballot, Entry, HardState, Index, Origins};
 
 /// Bytes of zeros that are written ahead at once, between two batches.
 const ZEROS_BYTES: usize = 256 * 1024;
@@ -124,6 +124,7 @@ pub struct Journal<D> {
     hard_state: HardState,
     last: (Index, Ballot),
     places: VecDeque<Place>,
+    origins: Origins,
     /// How many bytes of the spare segment are zeroed and synced; none: there is no spare file.
     spare: Option<u64>,
     /// Where the next frame went when the spare was made readier last.
@@ -161,6 +162,7 @@ impl<D: Disk> Journal<D> {
             hard_state,
             last: base,
             places: VecDeque::new(),
+            origins: Origins::from(base.0, base.1),
             spare: None,
             prepared_at: 0,
             roll: false,
@@ -182,6 +184,11 @@ impl<D: Disk> Journal<D> {
     /// The place before the first entry that can be read.
     pub fn base(&self) -> (Index, Ballot) {
         self.segments.front().map_or(self.last, |segment| segment.header.base)
+    }
+
+    /// Where each ballot begins, from the base of the oldest segment that was ever seen.
+    pub fn origins(&self) -> &Origins {
+        &self.origins
     }
 
     /// The first index that can be read.
@@ -338,6 +345,7 @@ impl<D: Disk> Journal<D> {
     /// Takes note of a frame that is on disk at `offset` of segment `number`.
     fn accept(&mut self, batch: &Batch, number: u64, offset: u64, bytes: u64) {
         if let Some(cut) = batch.cut_after {
+            self.origins.cut_after(cut);
             while self.places.back().is_some_and(|place| place.first > cut) {
                 self.places.pop_back();
             }
@@ -351,6 +359,7 @@ impl<D: Disk> Journal<D> {
             }
             self.last = (last.index, last.ballot);
         }
+        batch.entries.iter().for_each(|entry| self.origins.push(entry.index, entry.ballot));
         self.hard_state = batch.hard_state;
         self.next_batch += 1;
         self.offset = offset + bytes;

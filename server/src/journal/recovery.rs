@@ -6,6 +6,7 @@ use std::io;
 use super::frame::{self, ALIGNMENT};
 use super::segments::{self, HEADER_BYTES, Header, SPARE};
 use super::{Disk, Fault, Journal, Options, Segment, explain, sim};
+use crate::entry::Origins;
 
 /// Why a journal cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +64,7 @@ impl<D: Disk> Journal<D> {
             hard_state: header.hard_state,
             last: header.base,
             places: VecDeque::new(),
+            origins: Origins::from(header.base.0, header.base.1),
             spare: None,
             prepared_at: 0,
             roll: false,

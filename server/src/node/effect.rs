@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use holdfast_common::ids::ServerId;
 
+use crate::entry::Index;
 use crate::replication::Moment;
 use crate::work::{Done, Job};
 
@@ -149,6 +150,12 @@ pub enum Effect {
     Restart {
         /// The store is not to be believed, or holds what the cluster does not.
         sets_aside: bool,
+    },
+    /// This life is over, and its store is not the cluster's: list what stands behind this entry,
+    /// set the store aside, and begin another life on an empty one.
+    Yield {
+        /// Up to here it is the cluster's.
+        after: Index,
     },
     /// Do this job on its thread; it comes back as [`Input::Done`].
     Run(Job),

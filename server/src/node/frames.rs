@@ -125,7 +125,8 @@ impl Frame {
                     | Message::Canvass(_)
                     | Message::Vote(_)
                     | Message::Opinion(_)
-                    | Message::Pull(_) => Ok(()),
+                    | Message::Pull(_)
+                    | Message::History(_) => Ok(()),
                 }
             }
             Frame::Snapshot { part, .. } if part.bytes.len() > PART_BYTES_MAX => {

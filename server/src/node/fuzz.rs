@@ -17,7 +17,7 @@ use holdfast_common::protocol::LINE_BYTES_MAX;
 
 use super::effect::{ClientId, Effect, Input, Now, Origin, Transport};
 use super::{Node, Settings};
-use crate::entry::{Ballot, ClusterId, HardState, Incarnation, Index, StoreId};
+use crate::entry::{Ballot, ClusterId, HardState, Incarnation, Index, Origins, StoreId};
 use crate::journal::sim::SimDisk;
 use crate::journal::{Journal, Options};
 use crate::replication::{Recovered, Replication};
@@ -157,6 +157,7 @@ impl Bench {
                 | Effect::SendFrame { .. }
                 | Effect::CloseLink(_)
                 | Effect::Restart { .. }
+                | Effect::Yield { .. }
                 | Effect::Stopped => unreachable!("it is alone, and nobody stops it"),
             }
         }
@@ -177,6 +178,7 @@ fn settings(server: u8, count: u8) -> Settings {
         sign_in_fails_per_min: 1_000_000,
         connections_max: 1_000_000,
         hash_threads: 1,
+        diverged: 0,
         shared: crate::node::Shared(Vec::new()),
     }
 }
@@ -189,6 +191,7 @@ fn new_store() -> Recovered {
         view: None,
         applied_ballot: Ballot::NONE,
         tail: Vec::new(),
+        origins: Origins::from(Index(0), Ballot::NONE),
     }
 }
 

@@ -124,6 +124,8 @@ pub struct Settings {
     pub shared: Shared,
     /// Hash threads: so many hash jobs are handed out at once.
     pub hash_threads: usize,
+    /// Operations of former stores that the cluster does not have, in lists that are still there.
+    pub diverged: u64,
 }
 
 /// See the module's page.
@@ -361,10 +363,7 @@ impl Node {
             // What stops has no other life here.
             Asked::NewLife if self.upkeep.is_stopping() => self.has_left = true,
             Asked::NewLife => self.effects.push_back(Effect::Restart { sets_aside: false }),
-            Asked::Diverged { after } => {
-                log::error!("this store has what the cluster has not, behind entry {after}");
-                self.effects.push_back(Effect::Restart { sets_aside: true });
-            }
+            Asked::Diverged { after } => self.yield_store(after),
             Asked::Left => self.has_left = true,
         }
     }
@@ -376,6 +375,11 @@ impl Node {
         }
         let now = replication::Now { at: self.now.moment(), wall_ms: self.now.wall_ms };
         self.replication.handle(input, now);
+    }
+
+    fn yield_store(&mut self, after: Index) {
+        log::error!("this store has what the cluster has not, behind entry {after}");
+        self.effects.push_back(Effect::Yield { after });
     }
 
     fn run(&mut self, job: Job) {

@@ -103,7 +103,7 @@ impl Node {
     /// Hands what is not with the primary of now to it, in order; says whether anything was.
     pub(super) fn pump(&mut self) -> bool {
         let ballot = self.replication.ballot();
-        let target = self.replication.primary().and_then(|primary| {
+        let target = self.replication.forwards_to().and_then(|primary| {
             let is_me = primary == self.replication.incarnation();
             let link = self.links.to(primary);
             (is_me || link.is_some()).then_some((primary, ballot, link))

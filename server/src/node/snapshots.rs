@@ -262,7 +262,14 @@ impl Node {
             Err(why) => return self.end_link(link, &why),
         };
         self.say(from, &Frame::SnapshotTaken { stream: number, taken });
-        let Received::Whole(place) = received else { return };
+        let place = match received {
+            Received::Part => return,
+            Received::Whole(place) => place,
+            Received::Other(after) => {
+                self.snapshots.stands_still = true;
+                return self.yield_store(after);
+            }
+        };
         if self.replication.primary() != Some(from) || place.index <= self.replication.commit() {
             return self.end_link(link, "its snapshot came too late to be of use");
         }

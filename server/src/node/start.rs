@@ -37,6 +37,8 @@ pub struct Start {
     pub connections_max: usize,
     /// Hash threads.
     pub hash_threads: usize,
+    /// Operations of former stores that the cluster does not have, in lists that are still there.
+    pub diverged: u64,
 }
 
 impl Node {
@@ -63,19 +65,14 @@ impl Node {
             rules: replication::Rules::default(),
         };
         let at = replication::Now { at: now.moment(), wall_ms: now.wall_ms };
+        let settings = settings(config, server, &start);
         let Start { incarnation, recovered, .. } = start;
         let replication = Replication::start(incarnation, replication_settings, recovered, at);
-        let settings = settings(config, server, start.connections_max, start.hash_threads);
         Node::new(settings, replication, start.applied, now)
     }
 }
 
-fn settings(
-    config: &Config,
-    server: ServerId,
-    connections_max: usize,
-    hash_threads: usize,
-) -> Settings {
+fn settings(config: &Config, server: ServerId, start: &Start) -> Settings {
     Settings {
         server,
         servers: config.servers.iter().map(|each| (each.server, each.client())).collect(),
@@ -84,9 +81,10 @@ fn settings(
         registration: config.registration,
         sends_per_s: config.sends_per_s,
         sign_in_fails_per_min: config.sign_in_fails_per_min,
-        connections_max,
+        connections_max: start.connections_max,
         shared: shared(config),
-        hash_threads,
+        hash_threads: start.hash_threads,
+        diverged: start.diverged,
     }
 }
 

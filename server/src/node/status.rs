@@ -35,6 +35,8 @@ pub struct Metrics {
     pub in_sync: u64,
     /// Whether writes are taken.
     pub writable: bool,
+    /// Operations of this server that the cluster does not have, in lists that are still there.
+    pub diverged: u64,
 }
 
 /// What of the status is told to clients when it changes: all but lags.
@@ -59,6 +61,7 @@ impl Node {
             applied_index: self.applied.index,
             in_sync: u64::from(self.copies()),
             writable: self.is_writable(),
+            diverged: self.settings.diverged,
             ..self.metrics
         }
     }
@@ -80,6 +83,7 @@ impl Node {
             writable: is_writable,
             waiting: self.waiting(),
             servers: servers.collect(),
+            diverged: self.settings.diverged,
         }
     }
 
@@ -131,7 +135,7 @@ impl Node {
     /// Whether a write that is sent here now finds its way into the log.
     fn is_writable(&self) -> bool {
         let reaches_primary = || {
-            let primary = self.replication.primary();
+            let primary = self.replication.forwards_to();
             self.is_whole() && primary.is_some_and(|primary| self.links.to(primary).is_some())
         };
         !self.upkeep.is_stopping() && (self.leads() || reaches_primary())

@@ -168,6 +168,7 @@ fn metrics(health: Health) -> String {
         applied_index,
         in_sync,
         writable,
+        diverged,
     } = health.metrics;
     let figures = [
         ("connections_opened_total", "counter", "Client connections accepted.", connections_opened),
@@ -181,6 +182,7 @@ fn metrics(health: Health) -> String {
         ("applied_index", "gauge", "Last applied entry.", applied_index),
         ("in_sync", "gauge", "Servers that hold each new write.", in_sync),
         ("writable", "gauge", "Whether writes are taken.", u64::from(writable)),
+        ("diverged_operations", "gauge", "Listed operations not in the cluster.", diverged),
         ("uptime_seconds", "gauge", "Seconds since the start.", health.uptime_s),
     ];
     let mut text = String::new();

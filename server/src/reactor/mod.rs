@@ -40,6 +40,7 @@ use mio::{Events, Interest, Poll, Token};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
+use crate::entry::Index;
 use crate::node::Node;
 use crate::node::effect::{ClientId, Effect, Input, Now, Origin};
 use crate::work::Fault;
@@ -133,6 +134,11 @@ pub enum Ended {
     Restart {
         /// On an empty store: this one is to be set aside.
         sets_aside: bool,
+    },
+    /// The same; what this store holds behind an entry is to be listed before.
+    Yield {
+        /// That entry.
+        after: Index,
     },
 }
 
@@ -320,6 +326,7 @@ impl Reactor {
                 Effect::SendFrame { link, frame } => self.links.send(link, frame),
                 Effect::CloseLink(link) => self.links.close(link),
                 Effect::Restart { sets_aside } => ended = Some(Ended::Restart { sets_aside }),
+                Effect::Yield { after } => ended = Some(Ended::Yield { after }),
                 Effect::Stopped => ended = Some(Ended::Stopped),
             }
         }

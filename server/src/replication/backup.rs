@@ -95,16 +95,16 @@ impl Replication {
         if append.ballot < self.log.promise() {
             return self.refuse_append(from, append.ballot);
         }
+        if self.leads_another_history(&append) {
+            return self.show_own_history(from, &append);
+        }
         if !self.follow(from, &append) {
             return;
         }
         let after = append.previous.index;
         let count = append.entries.len() as u64;
-        let accepted = self.log.has(append.previous).and_then(|has| match has {
-            true => self.log.accept(append.entries).map(|()| true),
-            false => Ok(false),
-        });
-        let Ok(has_previous) = accepted else { return self.diverge(self.log.commit()) };
+        let accepted = self.log.accept(append.previous, append.entries);
+        let has_previous = accepted.expect("what contradicts this log was not followed");
         let Part::Backup(Backup { following: Some(following) }) = &mut self.part else { return };
         if has_previous {
             following.matched = following.matched.max(Index(after.0 + count));
@@ -188,13 +188,15 @@ impl Replication {
 
     fn send_answer(&mut self, resend_after: Option<Index>) {
         let Part::Backup(Backup { following: Some(following) }) = &self.part else { return };
+        // With an entry of that ballot in it, this log is the primary's up to there.
+        let is_compared = self.log.last().ballot == following.ballot;
+        let committed = if is_compared { self.log.commit() } else { Index(0) };
         let answer = Answer {
             ballot: following.ballot,
             promise: self.log.promise(),
             round: following.round,
             stamp: self.now.into(),
-            // What is committed is equal in every log, wherever it came from.
-            durable: self.log.durable_to_tell().min(following.matched.max(self.log.commit())),
+            durable: self.log.durable_to_tell().min(following.matched.max(committed)),
             committed: self.log.committed(),
             resend_after,
             is_leaving: self.leaving.is_some(),

@@ -12,7 +12,9 @@ use super::rules::Rules;
 use super::time::{Moment, Now};
 use super::wire::{Hello, Message, Place};
 use super::{Part, Replication, WAITING_BYTES_MAX, WAITING_ENTRIES_MAX};
-use crate::entry::{Ballot, ClusterId, Entry, HardState, Incarnation, Index, Payload, View};
+use crate::entry::{
+    Ballot, ClusterId, Entry, HardState, Incarnation, Index, Origins, Payload, View,
+};
 
 /// What may be done when nobody can decide: replication.md, section 9.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -63,6 +65,8 @@ pub struct Recovered {
     pub view: Option<View>,
     /// The entries behind `applied`.
     pub tail: Vec<Entry>,
+    /// Where the ballots of all these and of earlier entries begin, as far as is known.
+    pub origins: Origins,
 }
 
 impl Recovered {
@@ -206,7 +210,7 @@ pub enum Effect {
     /// What this store has committed is not what the cluster has: write what follows this index to
     /// a file, set the store aside, and start again on an empty one.
     Diverged {
-        /// Up to here both are equal, as far as is known.
+        /// Up to here both are equal.
         after: Index,
     },
     /// I have left the view, or waited long enough: the process may end.
@@ -316,7 +320,14 @@ impl Replication {
         }
     }
 
-    /// Whom operations are forwarded to: a backup's primary, when a link to it stands.
+    /// Whom operations are forwarded to: whoever leads, once this log has come to its generation;
+    /// before, names and ids may mean something else there.
+    pub fn forwards_to(&self) -> Option<Incarnation> {
+        let is_compared = self.log.last().ballot.generation == self.log.promise().generation;
+        self.primary().filter(|_| is_compared)
+    }
+
+    /// Whom this server follows, or itself if it leads.
     pub fn primary(&self) -> Option<Incarnation> {
         match &self.part {
             Part::Primary(_) => Some(self.me),

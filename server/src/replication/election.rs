@@ -378,11 +378,7 @@ impl Replication {
             return;
         }
         let upto = Index(suffix.previous.index.0 + suffix.entries.len() as u64);
-        let accepted = self.log.has(suffix.previous).and_then(|has| match has {
-            true => self.log.accept(suffix.entries).map(|()| true),
-            false => Ok(false),
-        });
-        let Ok(is_accepted) = accepted else {
+        let Ok(is_accepted) = self.log.accept(suffix.previous, suffix.entries) else {
             if let Part::Candidate(candidate) = &mut self.part {
                 candidate.unfit.insert(from);
             }

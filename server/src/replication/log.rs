@@ -19,7 +19,7 @@ use std::collections::VecDeque;
 
 use super::quorum::{Placed, in_force, live_views};
 use super::wire::Place;
-use crate::entry::{Ballot, ClusterId, Entry, HardState, Index, Payload, View};
+use crate::entry::{Ballot, ClusterId, Entry, HardState, Index, Origins, Payload, View};
 
 /// Entries in one append: keeps a batch's encoding within a few milliseconds.
 const APPEND_ENTRIES_MAX: usize = 8_192;
@@ -86,11 +86,14 @@ pub(super) struct Log {
     applied_before: Index,
     /// Committed entries that stay in memory for backups that are a little behind.
     memory_entries: usize,
+    /// Reaches further back than the entries in memory.
+    origins: Origins,
 }
 
 impl Log {
     pub(super) fn new(recovered: super::Recovered, memory_entries: usize) -> Log {
-        let super::Recovered { hard_state, applied, applied_ballot, view, tail, .. } = recovered;
+        let super::Recovered { hard_state, applied, applied_ballot, view, tail, origins } =
+            recovered;
         let mut log = Log {
             base: Place { ballot: applied_ballot, index: applied },
             entries: VecDeque::new(),
@@ -109,7 +112,10 @@ impl Log {
             holds_back: false,
             applied_before: applied,
             memory_entries,
+            origins,
         };
+        // The tail says its own.
+        log.origins.cut_after(applied);
         for entry in tail {
             log.take_in(entry);
         }
@@ -252,33 +258,52 @@ impl Log {
             self.views.push(Placed { index: entry.index, view: view.clone() });
         }
         self.uncommitted_bytes += entry.bytes();
+        self.origins.push(entry.index, entry.ballot);
         self.entries.push_back(entry);
     }
 
-    /// Whether the log has the entry of this place. What is committed here and not in memory is
-    /// equal in every log that may be offered.
+    /// Whether the log has the entry of this place. Of one so old that nothing is known of it any
+    /// more the answer is no: whoever offers it goes on from the last committed entry then, which
+    /// is always known.
     pub(super) fn has(&self, place: Place) -> Result<bool, Diverged> {
-        match self.place(place.index) {
-            Some(mine) if mine == place => Ok(true),
+        if place.index > self.last().index || place == Place::START {
+            return Ok(place == Place::START);
+        }
+        match self.origins.ballot_at(place.index) {
+            Some(mine) if mine == place.ballot => Ok(true),
             Some(_) if place.index <= self.commit() => Err(Diverged),
-            Some(_) => Ok(false),
-            None => Ok(place.index <= self.commit()),
+            Some(_) | None => Ok(false),
         }
     }
 
-    /// Takes entries of another log that follow an entry of this one; drops what contradicts them.
-    pub(super) fn accept(&mut self, entries: Vec<Entry>) -> Result<(), Diverged> {
+    /// Takes entries of another log behind a place that this one has; drops what contradicts them.
+    /// Says whether it took all; it takes nothing where too little is known of the own log.
+    pub(super) fn accept(
+        &mut self,
+        previous: Place,
+        entries: Vec<Entry>,
+    ) -> Result<bool, Diverged> {
+        if !self.has(previous)? {
+            return Ok(false);
+        }
         for entry in entries {
             let place = Place { ballot: entry.ballot, index: entry.index };
             if entry.index <= self.last().index {
                 if self.has(place)? {
                     continue;
                 }
+                if entry.index <= self.commit() {
+                    return Ok(false);
+                }
                 self.cut_after(entry.index.previous());
             }
             self.take_in(entry);
         }
-        Ok(())
+        Ok(true)
+    }
+
+    pub(super) fn origins(&self) -> &Origins {
+        &self.origins
     }
 
     /// The only place that drops entries from the log's end.
@@ -289,6 +314,7 @@ impl Log {
             self.uncommitted_bytes -= entry.bytes();
         }
         self.views.retain(|placed| placed.index <= index);
+        self.origins.cut_after(index);
         if self.appended > index {
             self.cut = Some(self.cut.map_or(index, |cut| cut.min(index)));
             self.appended = index;
@@ -444,6 +470,7 @@ impl Log {
     pub(super) fn install(&mut self, place: Place, view: View) {
         assert!(place.index > self.commit(), "a snapshot does not take back what is committed");
         self.base = place;
+        self.origins = Origins::from(place.index, place.ballot);
         self.entries.clear();
         self.uncommitted_bytes = 0;
         self.views = vec![Placed { index: place.index, view }];

@@ -28,6 +28,7 @@
 //! Does not: know what an operation means, nor read a clock.
 
 mod backup;
+mod divergence;
 mod doors;
 mod election;
 mod evidence;
@@ -401,6 +402,7 @@ impl Replication {
             Message::Opinion(opinion) => self.opinion(from, &opinion),
             Message::Pull(pull) => self.pulled(from, pull),
             Message::Suffix(suffix) => self.suffix(from, suffix),
+            Message::History(history) => self.history(&history),
         }
     }
 
@@ -466,16 +468,6 @@ impl Replication {
         self.lease = Lease::default();
         self.evidence.unlink_all();
         self.schedule_election();
-    }
-
-    /// My log and the cluster's contradict each other below my commit index: this store is to be
-    /// set aside, with what it alone acknowledged, before this server joins again.
-    fn diverge(&mut self, after: Index) {
-        self.held.clear();
-        self.pulls.clear();
-        self.part = Part::Backup(Backup::default());
-        self.is_between_lives = true;
-        self.effects.push_back(Effect::Diverged { after });
     }
 
     fn next_random(&mut self) -> u64 {

@@ -285,6 +285,10 @@ impl Replication {
             self.step_down();
             return self.canvass();
         }
+        if self.shows_another_history(from, answer.committed) {
+            return;
+        }
+        let Part::Primary(primary) = &mut self.part else { return };
         let peer = primary.peers.entry(from).or_default();
         peer.matched = peer.matched.max(answer.durable.min(last));
         peer.known_commit = peer.known_commit.max(answer.committed.index);

@@ -16,7 +16,7 @@
 use super::primary::Primary;
 use super::wire::Place;
 use super::{Part, Policy, Replication, Role, SILENCE_IS_DEATH_MS, holds};
-use crate::entry::{Ballot, Incarnation, Index, Payload, View};
+use crate::entry::{Ballot, Incarnation, Index, Payload, View, generation_above};
 
 /// A takeover whose write is in the air.
 #[derive(Debug, Clone, Copy, Hash)]
@@ -89,7 +89,7 @@ impl Replication {
     pub(super) fn take_over(&mut self) {
         let highest = self.log.promise().max(self.log.last().ballot);
         let generation = match holds!(self.settings.rules, TakeoverGeneration) {
-            true => highest.generation + 1,
+            true => generation_above(highest.generation, self.me.server),
             false => highest.generation,
         };
         self.open_generation(generation);
@@ -97,7 +97,8 @@ impl Replication {
 
     /// The administrator says that all other disks are gone.
     pub(super) fn force_survivor(&mut self) {
-        let generation = self.log.promise().generation.max(self.log.last().ballot.generation) + 1;
+        let highest = self.log.promise().generation.max(self.log.last().ballot.generation);
+        let generation = generation_above(highest, self.me.server);
         if self.role() != Role::TakingOver {
             self.open_generation(generation);
         }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use holdfast_common::ids::ServerId;
 
 use super::*;
-use crate::entry::{ClusterId, Entry, HardState, Payload, StoreId, View};
+use crate::entry::{ClusterId, Entry, HardState, Origins, Payload, StoreId, View};
 
 const CLUSTER: ClusterId = ClusterId([7; 16]);
 
@@ -18,6 +18,7 @@ fn new_store() -> Recovered {
         applied_ballot: Ballot::NONE,
         view: None,
         tail: Vec::new(),
+        origins: Origins::from(Index(0), Ballot::NONE),
     }
 }
 
@@ -88,6 +89,7 @@ fn a_restart_comes_back_in_a_higher_ballot_and_commits_the_old_tail_only_with_it
         applied_ballot: former.ballot(),
         view: Some(View { cluster: CLUSTER, members: vec![me(1)] }),
         tail: log[1..].to_vec(),
+        ..new_store()
     };
     let mut replication = Replication::alone(me(2), recovered, ClusterId([9; 16])).unwrap();
     assert!(replication.ballot() > former.ballot());

@@ -9,7 +9,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::time::Stamp;
-use crate::entry::{Ballot, ClusterId, Entry, Incarnation, Index, View};
+use crate::entry::{Ballot, ClusterId, Entry, Incarnation, Index, Origins, View};
 
 /// No counter of a cluster comes near this within a thousand years; with what is beyond, sums could
 /// overflow.
@@ -62,6 +62,8 @@ pub enum Message {
     Pull(Pull),
     /// Its answer.
     Suffix(Suffix),
+    /// Primary to whoever follows it and knows to be committed what its log never had.
+    History(History),
 }
 
 /// Entries, commit index and heartbeat of a primary.
@@ -175,6 +177,17 @@ pub struct Suffix {
     pub committed: Place,
 }
 
+/// Which log a primary leads.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct History {
+    /// In which ballot.
+    pub ballot: Ballot,
+    /// Where each ballot begins in its log.
+    pub origins: Origins,
+    /// Where it ends.
+    pub last: Index,
+}
+
 fn is_sound_ballot(ballot: Ballot) -> bool {
     ballot.generation < COUNTER_MAX && ballot.round < COUNTER_MAX
 }
@@ -232,6 +245,13 @@ impl Message {
             }
             Message::Pull(pull) => {
                 (Ballot::NONE, vec![Place { index: pull.after, ..Place::START }])
+            }
+            Message::History(history) => {
+                let last = Place { index: history.last, ..Place::START };
+                let Some((index, ballot)) = history.origins.newest_if_sound() else {
+                    return Err("ballots that begin out of order");
+                };
+                (history.ballot, vec![last, Place { ballot, index }])
             }
             Message::Suffix(suffix) => {
                 check_entries(suffix.previous, &suffix.entries)?;

@@ -14,7 +14,9 @@ use holdfast_common::ids::ServerId;
 use super::current::{self, Pair};
 use super::{Salts, StoreError, io_at, lock, write_identity};
 use crate::chat;
-use crate::entry::{Ballot, Entry, HardState, Incarnation, Index, Payload, StoreId, View};
+use crate::entry::{
+    Ballot, Entry, HardState, Incarnation, Index, Payload, StoreId, View, generation_above,
+};
 use crate::folder as durably;
 use crate::journal::{self, Batch, FolderDisk, Journal};
 use crate::tables::{DiskRows, snapshot};
@@ -51,8 +53,8 @@ pub fn restore(
         return Err(damaged(why));
     };
     let incarnation = Incarnation { server, store: StoreId(salts.store), life: 1 };
-    let ballot =
-        Ballot { generation: meta.ballot.generation + 1, round: meta.ballot.round + 1, server };
+    let generation = generation_above(meta.ballot.generation, server);
+    let ballot = Ballot { generation, round: meta.ballot.round + 1, server };
     let alone = View { cluster: view.cluster, members: vec![incarnation] };
     let entry = Entry { index: meta.applied.next(), ballot, payload: Payload::View(alone) };
     let index = entry.index;

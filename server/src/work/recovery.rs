@@ -52,6 +52,6 @@ pub fn recover<D: Disk>(journal: &mut Journal<D>, meta: &Meta) -> Result<Recover
         from = tail.last().map_or(last.0, |entry| entry.index).next();
     }
     let hard_state = journal.hard_state();
-    let view = meta.view.clone();
-    Ok(Recovered { hard_state, applied, applied_ballot: meta.ballot, view, tail })
+    let (view, origins) = (meta.view.clone(), journal.origins().clone());
+    Ok(Recovered { hard_state, applied, applied_ballot: meta.ballot, view, tail, origins })
 }

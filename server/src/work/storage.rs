@@ -228,7 +228,9 @@ impl MaintenanceWorker {
                 self.streams.end_export(stream);
                 return Ok(None);
             }
-            MaintenanceJob::Receive(stream, part) => self.streams.receive(stream, &part)?,
+            MaintenanceJob::Receive(stream, part) => {
+                self.streams.receive(stream, &part, &*self.views)?
+            }
             MaintenanceJob::Discard(stream) => {
                 self.streams.discard(stream)?;
                 return Ok(None);

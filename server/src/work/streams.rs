@@ -53,7 +53,7 @@ struct Inward {
 }
 
 impl Inward {
-    fn take(&mut self, part: &Part) -> Result<Received, SnapshotError> {
+    fn take(&mut self, part: &Part, views: &dyn Views) -> Result<Received, SnapshotError> {
         let mut input = part.bytes.as_slice();
         let more = match &mut self.installer {
             None => {
@@ -71,6 +71,9 @@ impl Inward {
         if let Err(error) = chat::check(&*self.rows) {
             log::error!("a snapshot whose hash is right has rows that are not: {error}");
             return Err(SnapshotError::Damaged("its rows are none that a server would write"));
+        }
+        if let Some(after) = chat::parting(&*views.view(), &*self.rows)? {
+            return Ok(Received::Other(after));
         }
         let meta = chat::meta(&*self.rows)?;
         let place = Place { ballot: meta.ballot, index: meta.applied };
@@ -137,7 +140,12 @@ impl Streams {
     }
 
     /// Takes the next part of a stream; the first one begins it.
-    pub(super) fn receive(&mut self, stream: Ticket, part: &Part) -> Result<Done, Fault> {
+    pub(super) fn receive(
+        &mut self,
+        stream: Ticket,
+        part: &Part,
+        views: &dyn Views,
+    ) -> Result<Done, Fault> {
         if self.inward.as_ref().is_none_or(|inward| inward.stream != stream) {
             self.inward = None;
             let Some(next_store) = &mut self.next_store else {
@@ -147,7 +155,7 @@ impl Streams {
             self.inward = Some(Inward { stream, rows, installer: None });
         }
         let inward = self.inward.as_mut().expect("it was just made, or there before");
-        let taken = match inward.take(part) {
+        let taken = match inward.take(part, views) {
             Ok(taken) => Ok(taken),
             Err(SnapshotError::Rows(fault)) => return Err(fault.into()),
             Err(error) => {

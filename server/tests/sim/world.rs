@@ -146,6 +146,7 @@ pub(crate) fn settings() -> Settings {
         sign_in_fails_per_min: 5,
         connections_max: 100,
         hash_threads: 1,
+        diverged: 0,
         shared: Shared(Vec::new()),
     }
 }
@@ -282,7 +283,8 @@ impl World {
                     Effect::Dial { .. }
                     | Effect::SendFrame { .. }
                     | Effect::CloseLink(_)
-                    | Effect::Restart { .. } => unreachable!("this server is alone: {effect:?}"),
+                    | Effect::Restart { .. }
+                    | Effect::Yield { .. } => unreachable!("this server is alone: {effect:?}"),
                     Effect::Run(job) => {
                         let (thread, told) = thread_of(&job);
                         self.said.extend(told.map(Said::Job));

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -153,6 +154,23 @@ impl Cluster {
     /// Starts a server that does not run; waits for nothing.
     pub(crate) fn launch(&mut self, number: u8) {
         self.wires_to(number).for_each(Proxy::reopen);
+        let child = self.command(number).spawn();
+        let member = self.member(number);
+        member.process = Some(child.expect("the server's binary is built"));
+    }
+
+    /// Starts a server by the administrator's word, and this on its stdin; waits for nothing.
+    pub(crate) fn force(&mut self, number: u8, typed: &str) {
+        self.wires_to(number).for_each(Proxy::reopen);
+        let mut command = self.command(number);
+        command.arg("--force-survivor").stdin(Stdio::piped());
+        let mut child = command.spawn().expect("the server's binary is built");
+        let mut stdin = child.stdin.take().expect("it is piped");
+        stdin.write_all(typed.as_bytes()).expect("it asks");
+        self.member(number).process = Some(child);
+    }
+
+    fn command(&self, number: u8) -> Command {
         let mut options = fs::OpenOptions::new();
         let stderr = self.folder.join(format!("stderr{number}"));
         let stderr = options.append(true).create(true).open(stderr).expect("a writable folder");
@@ -164,9 +182,7 @@ impl Cluster {
         command.args(&words[1..]).args(["--id", &number.to_string(), "--env"]).arg(&member.env);
         let variables = self.environment.iter().map(|(key, value)| (key, value));
         command.envs(variables).stdin(Stdio::null()).stderr(stderr);
-        let child = command.spawn();
-        let member = self.member(number);
-        member.process = Some(child.expect("the server's binary is built"));
+        command
     }
 
     /// Starts every server that does not run.

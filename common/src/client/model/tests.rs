@@ -49,6 +49,7 @@ fn cluster(in_sync: u32) -> Update {
         writable: true,
         waiting: None,
         servers: Vec::new(),
+        diverged: 0,
     })
 }
 

@@ -9,6 +9,7 @@ use holdfast_common::protocol::{
 
 use super::Answer;
 use super::accounts::name_of;
+use super::generations::generation_of;
 use super::messages::shown;
 use crate::chat::schema::{
     ConversationRow, EventKind, EventRow, MessageRow, Meta, conversation_key, decode, end_of,
@@ -69,19 +70,6 @@ pub(super) fn backlog(
     Ok(Answer::Backlog { lines, upto: if more { upto } else { at }, more })
 }
 
-/// The generation that an index belongs to; 0 before the first entry.
-fn generation_of(rows: &dyn Read, index: Index) -> Result<u64, Fault> {
-    let mut generation = 0;
-    rows.try_range(b"g", b"h", Order::Descending, &mut |key, value| {
-        if decode::<Index>(value)? > index {
-            return Ok(ControlFlow::Continue(()));
-        }
-        generation = number_at(key, 1);
-        Ok(ControlFlow::Break(()))
-    })?;
-    Ok(generation)
-}
-
 /// The event as it is told now; nothing when what it is about is gone (marks go with their
 /// account).
 fn tell(rows: &dyn Read, user: UserId, event: EventRow) -> Result<Option<Durable>, Fault> {
@@ -125,11 +113,19 @@ fn tell(rows: &dyn Read, user: UserId, event: EventRow) -> Result<Option<Durable
     })
 }
 
-fn message(rows: &dyn Read, conv: ConversationId, seq: Seq) -> Result<Option<MessageRow>, Fault> {
+pub(super) fn message(
+    rows: &dyn Read,
+    conv: ConversationId,
+    seq: Seq,
+) -> Result<Option<MessageRow>, Fault> {
     row(rows, &message_key(conv, seq))
 }
 
-fn peer_name(rows: &dyn Read, user: UserId, conv: ConversationId) -> Result<Option<String>, Fault> {
+pub(super) fn peer_name(
+    rows: &dyn Read,
+    user: UserId,
+    conv: ConversationId,
+) -> Result<Option<String>, Fault> {
     let found: Option<ConversationRow> = row(rows, &conversation_key(conv))?;
     match found.and_then(|row| row.place(user).map(|place| row.peer(place))) {
         Some(peer) => name_of(rows, peer),

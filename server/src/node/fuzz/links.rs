@@ -329,7 +329,7 @@ impl World {
                         self.node(number).handle(Input::Done(done), now);
                     }
                 }
-                Effect::Restart { .. } => return self.begin_again(number),
+                Effect::Restart { .. } | Effect::Yield { .. } => return self.begin_again(number),
                 Effect::Send { .. } | Effect::Close(_) | Effect::Stopped => {
                     unreachable!("it has no clients, and nobody stops it")
                 }

@@ -65,7 +65,7 @@ fn survey() {
 
 /// Rules, the story that notices their absence, what then goes wrong, and within how many seeds.
 const NOTICED: [(Rule, Harm, &str, u64); 33] = [
-    (Rule::AllOfView, Harm::Loss, "mixed", 100),
+    (Rule::AllOfView, Harm::Loss, "stopped primary", 20),
     (Rule::CommitBeforeApply, Harm::Loss, "slow disks", 20),
     (Rule::ExactIncarnation, Harm::Loss, "old proof", 20),
     (Rule::MeetingBeforeDial, Harm::Loss, "late refusal", 20),

@@ -7,7 +7,7 @@ use holdfast_common::ids::ServerId;
 use super::super::wire::{Hello, Message, Place};
 use super::super::{Append, Input, Moment, Now, Recovered, Replication, Role};
 use super::Random;
-use crate::entry::{Ballot, Entry, HardState, Incarnation, Index, Payload, StoreId, View};
+use crate::entry::{Ballot, Entry, HardState, Incarnation, Index, Origins, Payload, StoreId, View};
 
 /// What survives a crash.
 #[derive(Debug)]
@@ -65,6 +65,14 @@ impl Disk {
         })
     }
 
+    /// As the journal knows them: from the place before its first entry on.
+    fn origins(&self) -> Origins {
+        let base = self.place(self.first - 1);
+        let mut origins = Origins::from(base.index, base.ballot);
+        self.log[at(base.index.0)..].iter().for_each(|e| origins.push(e.index, e.ballot));
+        origins
+    }
+
     pub(crate) fn recovered(&self) -> Recovered {
         Recovered {
             hard_state: self.hard_state,
@@ -72,6 +80,7 @@ impl Disk {
             applied_ballot: self.place(self.persisted).ballot,
             view: self.view_at(self.persisted),
             tail: self.log[at(self.persisted)..].to_vec(),
+            origins: self.origins(),
         }
     }
 }
