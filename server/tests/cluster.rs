@@ -28,3 +28,5 @@ mod sizes;
 mod status;
 #[path = "cluster/stopping.rs"]
 mod stopping;
+#[path = "cluster/watch.rs"]
+mod watch;

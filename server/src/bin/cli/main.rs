@@ -17,6 +17,8 @@ mod password;
 mod problem;
 mod session;
 mod status;
+mod survey;
+mod watch;
 
 use std::io::Write as _;
 use std::process::ExitCode;

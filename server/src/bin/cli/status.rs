@@ -3,24 +3,22 @@
 //! Owns: how the cluster is shown. Driven by: `main`. Invariant: nothing secret is sent, nothing is
 //! kept, and nobody is asked: whoever answers may say how it is.
 
-use std::time::Duration;
-
 use holdfast_common::client::cache::Cache;
 use holdfast_common::client::driver::Happening;
 use holdfast_common::client::{
     ClusterRecord, Command, ConnectionState, Home, Identity, Question, Update,
 };
+use holdfast_common::ids::ServerId;
 use holdfast_common::net::tls::Fingerprint;
-use holdfast_common::protocol::{Reply, Role, ServerState, Status};
+use holdfast_common::protocol::{Role, ServerState, Status};
 
 use super::contact::{self, Contact};
 use super::options::Options;
 use super::output::{Colours, Output, Style, safe_line, tell};
 use super::problem::Problem;
 use super::session::{PATIENCE, Session, home_folder};
-
-/// How long a watch without a connection waits before it asks again.
-const ASK_AGAIN: Duration = Duration::from_secs(1);
+use super::survey::Survey;
+use super::watch::Watch;
 
 /// `status`
 pub(crate) fn status(
@@ -28,49 +26,15 @@ pub(crate) fn status(
     output: &mut Output,
     is_watched: bool,
 ) -> Result<(), Problem> {
-    let mut session = Session::passing(contact(options)?, true)?;
-    let Reply::Status(mut shown) = session.question(Question::Status)? else {
-        unreachable!("the engine has read the reply as an answer to `status`")
-    };
-    show(output, &shown)?;
-    if !is_watched {
-        return Ok(());
-    }
-    let mut is_lost = false;
-    loop {
-        match session.happened.recv_timeout(ASK_AGAIN) {
-            Ok(happening) => {
-                let update = session.take(happening)?;
-                if let Update::Cluster(status) = &update
-                    && *status != shown
-                {
-                    output.note("")?;
-                    shown.clone_from(status);
-                    show(output, &shown)?;
-                } else if let Update::Answer(_, Ok(_)) = update
-                    && std::mem::take(&mut is_lost)
-                {
-                    tell("a server answers again");
-                } else if let Update::Answer(_, Err(_)) = update
-                    && !std::mem::replace(&mut is_lost, true)
-                {
-                    tell("no server answers; trying again each second");
-                }
-            }
-            Err(_) if is_connected(&session) => {}
-            // The engine dials for a question only; the one before has failed with its round.
-            Err(_) => {
-                session.ask(Command::Ask(Question::Status));
-            }
-        }
+    let mut survey = Survey::open(&contact(options)?)?;
+    let shown = survey.first()?;
+    match is_watched {
+        true => Watch::begin(shown).run(survey, output),
+        false => show(output, &shown),
     }
 }
 
-fn is_connected(session: &Session) -> bool {
-    matches!(session.model.connection(), ConnectionState::Connected { .. })
-}
-
-fn show(output: &mut Output, status: &Status) -> Result<(), Problem> {
+pub(crate) fn show(output: &mut Output, status: &Status) -> Result<(), Problem> {
     if output.is_json() {
         return output.json(status);
     }
@@ -80,6 +44,15 @@ fn show(output: &mut Output, status: &Status) -> Result<(), Problem> {
 
 /// The cluster in words.
 pub(crate) fn describe(colours: Colours, status: &Status) -> Vec<String> {
+    describe_with(colours, status, None)
+}
+
+/// The same, with a column more.
+pub(crate) fn describe_with(
+    colours: Colours,
+    status: &Status,
+    column: Option<(&str, &dyn Fn(ServerId) -> String)>,
+) -> Vec<String> {
     let copies = match status.in_sync {
         1 => "one copy".to_owned(),
         count => format!("{count} copies"),
@@ -93,11 +66,21 @@ pub(crate) fn describe(colours: Colours, status: &Status) -> Vec<String> {
     let sync = format!("{} of {} servers in sync", status.in_sync, status.of);
     let mut lines = vec![format!("{word}: {sync}, each new message has {copies}")];
     lines.extend(status.waiting.iter().map(|why| format!("waiting: {}", safe_line(why))));
+    if status.diverged > 0 {
+        let text = format!(
+            "diverged: {} operations that the cluster does not have are listed in diverged-*.jsonl",
+            status.diverged
+        );
+        lines.push(colours.paint(Style::Bad, &text));
+    }
     let mut rows = vec![["server", "address", "state", "lag"].map(str::to_owned).to_vec()];
+    rows[0].extend(column.map(|(title, _)| title.to_owned()));
     for server in &status.servers {
         let lag = server.lag.map_or("-".to_owned(), |lag| lag.to_string());
         let addr = safe_line(&server.addr);
-        rows.push(vec![server.server.to_string(), addr, state(server.state).to_owned(), lag]);
+        let mut row = vec![server.server.to_string(), addr, state(server.state).to_owned(), lag];
+        row.extend(column.map(|(_, cell)| cell(server.server)));
+        rows.push(row);
     }
     lines.extend(colours.table(&rows));
     let role = match status.role {
@@ -110,7 +93,7 @@ pub(crate) fn describe(colours: Colours, status: &Status) -> Vec<String> {
     lines
 }
 
-fn state(state: ServerState) -> &'static str {
+pub(crate) fn state(state: ServerState) -> &'static str {
     match state {
         ServerState::Primary => "primary",
         ServerState::InSync => "in sync",
