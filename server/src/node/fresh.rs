@@ -207,9 +207,19 @@ impl Node {
                 let ticket = self.ticket(task);
                 self.ask(ticket, query);
             } else {
-                self.stays_refused(task, behind());
+                let error = self.not_known(&task);
+                self.stays_refused(task, error);
             }
         }
+    }
+
+    /// Why it went no further. A write needs a primary whatever would have been found.
+    fn not_known(&self, task: &Task) -> ErrorReply {
+        let is_leaderless = self.replication.primary().is_none();
+        if is_leaderless && matches!(task, Task::Write(_)) {
+            return ErrorReply::new(ErrorCode::NoPrimary).after_ms(BUSY_AFTER_MS);
+        }
+        behind()
     }
 
     fn stays_refused(&mut self, task: Task, error: ErrorReply) {
