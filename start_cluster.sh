@@ -183,13 +183,18 @@ word_logs() {
 }
 
 word_reset() {
-    local answer='' path left
+    local answer='' path left kept=''
+    for path in "$data_dir"/server[1-9]*.aside-* "$data_dir"/diverged-server[1-9]*; do
+        [ ! -e "$path" ] || kept="$kept
+  $path"
+    done
+    [ -z "$kept" ] || say "This goes too, and the cluster may not have what is in it:$kept"
     printf 'Delete every account and message of these servers, in %s? Type yes: ' "$data_dir"
     read -r answer
     [ "$answer" = yes ] || die 1 "nothing was deleted"
     word_stop || exit 1
     # By name, so that nothing goes that the servers did not make.
-    for path in "$data_dir"/server[1-9]* "$data_dir/logs"; do
+    for path in "$data_dir"/server[1-9]* "$data_dir"/diverged-server[1-9]* "$data_dir/logs"; do
         [ ! -e "$path" ] || rm -rf "$path" || die 1 "$path cannot be deleted"
     done
     left=$(find "$data_dir" -mindepth 1 -maxdepth 1 ! -name cluster.secret 2>/dev/null)

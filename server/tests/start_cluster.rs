@@ -92,8 +92,18 @@ fn reset_asks_and_keeps_the_secret_and_what_no_server_made() {
     house.run_answering(&["reset"], "no\n").ends_with(1);
     house.run(&["reset"]).ends_with(1);
     assert!(house.data("server1/store").exists());
+    fs::create_dir(house.data("server1.aside-1")).unwrap();
+    fs::write(house.data("diverged-server1-7.jsonl"), "{}\n").unwrap();
+    let said = house.run_answering(&["reset"], "no\n").ends_with(1);
+    let question = said.out.find("Type yes").unwrap();
+    for kept in ["server1.aside-1", "diverged-server1-7.jsonl"] {
+        assert!(said.out.find(kept).is_some_and(|at| at < question), "{}", said.out);
+        assert!(house.data(kept).exists());
+    }
     let said = house.run_answering(&["reset"], "yes\n").ends_with(0);
     assert!(said.out.contains("notes.txt"), "{}", said.out);
+    assert!(!house.data("server1.aside-1").exists());
+    assert!(!house.data("diverged-server1-7.jsonl").exists());
     assert!(!house.data("server1").exists() && !house.data("logs").exists());
     assert_eq!(fs::read(house.data("cluster.secret")).unwrap(), secret);
     assert!(house.data("notes.txt").exists());
