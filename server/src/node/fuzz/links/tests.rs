@@ -11,26 +11,21 @@ fn whatever_frames_come_on_links_three_servers_handle_them() {
     });
 }
 
-/// A cluster of three in which server 2 has lost its link to server 1 once, some time ago.
-fn after_a_lost_link() -> World {
+#[test]
+fn a_probe_that_has_ended_is_not_answered_by_a_probe() {
     let mut world = World::new();
     let lost = |(end, other): (&End, &Option<End>)| {
         let is_own = matches!(end, (2, LinkId::Own(_)));
         (is_own && matches!(other, Some((1, _)))).then_some(*end)
     };
     let end = world.ends.iter().find_map(lost).expect("server 2 has dialled server 1");
+    let before = world.accepted;
     world.close(end);
     world.handle(2, Input::LinkClosed(end.1));
     world.elapse(1_000);
-    world
-}
-
-#[test]
-fn a_probe_that_has_ended_is_not_answered_by_a_probe() {
-    let mut world = after_a_lost_link();
-    let dials = world.accepted;
-    world.elapse(1_000);
-    assert_eq!(world.accepted, dials, "servers that are linked dial each other without end");
+    // The link anew, and a look or two at who is there. Without an end there would be hundreds.
+    let dials = world.accepted - before;
+    assert!((1..=6).contains(&dials), "{dials} dials after one lost link");
 }
 
 #[test]
