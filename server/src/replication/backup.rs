@@ -112,8 +112,8 @@ impl Replication {
             let committed = append.committed.index.min(following.matched);
             self.log.commit_to(committed);
         }
-        // A grant speaks of the primary's newest view, and a takeover of the views in my log. Who was
-        // removed and is admitted again by a cold start may have an older one still.
+        // A grant speaks of the primary's newest view, and a takeover of the views in my log. Who
+        // was removed and is admitted again by a cold start may have an older one still.
         let has_view =
             following.matched >= append.view || !holds!(self.settings.rules, LeaseNeedsView);
         if let Some(stamp) = append.granted
