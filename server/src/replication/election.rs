@@ -293,9 +293,9 @@ impl Replication {
         }
     }
 
-    /// Whether a candidate's log and standing are good enough for my vote. Who is active has none for
-    /// a cold start: one proof later it may go on alone, while those it voted for remove it and go
-    /// on as well.
+    /// Whether a candidate's log and standing are good enough for my vote. Who is active has none
+    /// for a cold start: one proof later it may go on alone, while those it voted for remove it
+    /// and go on as well.
     fn would_follow(&self, canvass: &Canvass) -> bool {
         let is_behind =
             canvass.last < self.log.last() && holds!(self.settings.rules, LogComparison);

@@ -43,7 +43,7 @@ mod time;
 mod views;
 pub mod wire;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use holdfast_common::ids::ServerId;
 
@@ -65,7 +65,7 @@ use rules::holds;
 use takeover::TakingOver;
 use wire::{Hello, Message};
 
-use crate::entry::{Ballot, Incarnation, Index, StoreId};
+use crate::entry::{Ballot, Incarnation, Index};
 
 /// Entries that may wait for their commit; beyond, a proposal is refused with `busy`.
 pub const WAITING_ENTRIES_MAX: usize = 65_536;
@@ -476,18 +476,6 @@ impl Replication {
         self.random ^= self.random >> 7;
         self.random ^= self.random << 17;
         self.random
-    }
-
-    /// The stores of these incarnations.
-    fn stores<'a>(&self, agreeing: impl Iterator<Item = &'a Incarnation>) -> BTreeSet<StoreId> {
-        let agreeing: Vec<Incarnation> = agreeing.copied().collect();
-        let mut stores: BTreeSet<StoreId> = agreeing.iter().map(|one| one.store).collect();
-        if !holds!(self.settings.rules, CountByStore) {
-            let members = self.log.live_views().iter().flat_map(|placed| &placed.view.members);
-            let same = members.filter(|m| agreeing.iter().any(|one| one.server == m.server));
-            stores.extend(same.map(|member| member.store));
-        }
-        stores
     }
 }
 

@@ -5,7 +5,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::entry::{Index, StoreId, View};
+use super::{Replication, holds};
+use crate::entry::{Incarnation, Index, StoreId, View};
 
 /// A view and the index of its entry.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -33,12 +34,29 @@ pub(super) fn in_force(views: &[Placed], index: Index) -> Option<&View> {
     views.iter().rev().find(|placed| placed.index <= index).map(|placed| &placed.view)
 }
 
+impl Replication {
+    /// The stores of these incarnations.
+    pub(super) fn stores<'a>(
+        &self,
+        agreeing: impl Iterator<Item = &'a Incarnation>,
+    ) -> BTreeSet<StoreId> {
+        let agreeing: Vec<Incarnation> = agreeing.copied().collect();
+        let mut stores: BTreeSet<StoreId> = agreeing.iter().map(|one| one.store).collect();
+        if !holds!(self.settings.rules, CountByStore) {
+            let members = self.log.live_views().iter().flat_map(|placed| &placed.view.members);
+            let same = members.filter(|m| agreeing.iter().any(|one| one.server == m.server));
+            stores.extend(same.map(|member| member.store));
+        }
+        stores
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use holdfast_common::ids::ServerId;
 
     use super::*;
-    use crate::entry::{ClusterId, Incarnation};
+    use crate::entry::ClusterId;
 
     fn view(stores: &[u64]) -> View {
         let member = |store: &u64| Incarnation {

@@ -117,9 +117,9 @@ impl Replication {
         self.now.at.ms_since(since) >= wait_ms
     }
 
-    /// Whether a joiner may be admitted. Its log must hold the newest view: one that was removed while
-    /// it was stopped takes itself for a member of an old one, and as such refuses the vote that
-    /// the others need of it, once they have admitted it, to come back from their deaths.
+    /// Whether a joiner may be admitted. Its log must hold the newest view: one that was removed
+    /// while it was stopped takes itself for a member of an old one, and as such refuses the vote
+    /// that the others need of it, once they have admitted it, to come back from their deaths.
     fn is_near(&self, one: Incarnation) -> bool {
         let last = self.log.last().index.0;
         let rules = self.settings.rules;

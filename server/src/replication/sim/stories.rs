@@ -1,10 +1,10 @@
 //! Stories: one fault after another, aimed at one rule, at moments that the seed chooses.
 //!
-//! Owns: what all of them need: who leads, whom a log names, cut paths, waiting. Driven by: `world`,
-//! which tells a story once all servers are in sync under a steady writer. What is told happened to
-//! earlier forms of the rules (replication.md, section 10), or happens when one of them is switched
-//! off (`ablations`). Does not: judge; a story that does not come about, because the seed chose
-//! other moments, ends well.
+//! Owns: their list, and what all of them need: who leads, whom a log names, cut paths, waiting.
+//! Driven by: `world`, which tells a story once all servers are in sync under a steady writer. What
+//! is told happened to earlier forms of the rules (replication.md, section 10), or happens when one
+//! of them is switched off (`ablations`). Does not: judge; a story that does not come about, as the
+//! seed chose other moments, ends well.
 
 pub(crate) mod elections;
 pub(crate) mod joins;

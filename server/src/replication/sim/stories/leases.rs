@@ -81,8 +81,8 @@ pub(crate) fn stopped_backup(world: &mut World) -> Told {
     world.pass((5_000, 400_000))
 }
 
-/// One that was cut off is removed, reached again and admitted in the same life; while a snapshot is
-/// on its way to it, the others die.
+/// One that was cut off is removed, reached again and admitted in the same life; while a snapshot
+/// is on its way to it, the others die.
 pub(crate) fn readmitted(world: &mut World) -> Told {
     let (primary, backup, other) = world.others();
     world.cut_off(backup, true);
