@@ -9,11 +9,11 @@
 //! one record, so a generation exists only if its takeover was completed, and any log of a higher
 //! generation holds everything that was acknowledged below it.
 //!
-//! One wait is longer than it must be. With {A, B} committed and {A, B, C} under way, A dies, and C,
-//! an orphaned joiner, takes a new life; if B hears of that life only after its lease, B waits for
-//! A. The lease cannot simply be dropped: had C known {A, B, C} to be committed, C could have led
-//! with A's store and removed B. What might replace it: the Hello of C's next life, if it does not
-//! know that view to be committed, says that the former one never acted. Not tried, so not done.
+//! One wait is longer than it must be. With {A, B} committed and {A, B, C} under way, A dies, and
+//! C, an orphaned joiner, takes a new life; if B hears of that life only after its lease, B waits
+//! for A. The lease cannot simply be dropped: had C known {A, B, C} to be committed, C could have
+//! led with A's store and removed B. What might replace it: the Hello of C's next life, if it does
+//! not know that view to be committed, says that the former one never acted. Not tried yet.
 //!
 //! Owns: [`TakingOver`], the role while that write is in the air. Driven by: the doors, after every
 //! input. Invariants: while it is in the air the server says and hears nothing, and nobody gets the
