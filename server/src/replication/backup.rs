@@ -12,12 +12,14 @@ use crate::entry::{Ballot, Incarnation, Index};
 
 /// The role of whoever follows, or waits for somebody to follow.
 #[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone, Hash))]
 pub(super) struct Backup {
     following: Option<Following>,
 }
 
 /// A candidate that catches up with my log.
 #[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone, Hash))]
 pub(super) struct Pulling {
     /// What it asked for last and has no answer to.
     wanted: Option<Pull>,
@@ -26,7 +28,7 @@ pub(super) struct Pulling {
 }
 
 /// Whom I follow.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Hash)]
 struct Following {
     ballot: Ballot,
     primary: Incarnation,

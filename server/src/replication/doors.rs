@@ -28,7 +28,7 @@ pub enum Policy {
 }
 
 /// What the machine must know of the configuration, and the randomness of this life.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Hash)]
 pub struct Settings {
     /// All servers of the cluster, ascending.
     pub servers: Vec<ServerId>,
@@ -176,7 +176,7 @@ pub enum Input {
 }
 
 /// What the machine asks for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Effect {
     /// Put this on disk; answer with [`Input::Appended`] when it is synced.
     Append(Append),

@@ -29,6 +29,7 @@ const HURRY_US: u64 = 20_000;
 
 /// The role of whoever stands for election.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone, Hash))]
 pub(super) struct Candidate {
     attempt: u64,
     is_active: bool,
@@ -49,7 +50,7 @@ pub(super) struct Candidate {
 }
 
 /// A vote that was called.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Hash)]
 struct Candidacy {
     ballot: Ballot,
     began: Now,

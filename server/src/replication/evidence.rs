@@ -32,6 +32,7 @@ pub(super) enum Outcome {
 
 /// See the module's page.
 #[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone, Hash))]
 pub(super) struct Evidence {
     /// Whom I met last at each server's address, and when.
     met: BTreeMap<ServerId, (Incarnation, Moment)>,
@@ -121,6 +122,12 @@ impl Evidence {
     /// When anything was last heard of this incarnation.
     pub(super) fn last_heard(&self, incarnation: Incarnation) -> Option<Moment> {
         self.heard.get(&incarnation).copied()
+    }
+
+    /// Forgets what no rule but that of silence asks for.
+    #[cfg(test)]
+    pub(super) fn forget_hearing(&mut self) {
+        self.heard.clear();
     }
 
     /// A link of mine stands.

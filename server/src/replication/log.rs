@@ -460,6 +460,16 @@ impl Log {
         }
     }
 
+    /// Numbers appends from the beginning again, where nothing waits for one of them. Whoever holds
+    /// the one in flight has to call it number one.
+    #[cfg(test)]
+    pub(super) fn forget_numbers(&mut self) {
+        self.number = u64::from(self.in_flight.is_some());
+        if let Some(in_flight) = &mut self.in_flight {
+            in_flight.number = 1;
+        }
+    }
+
     /// Whether nothing is in flight, and everything is committed and handed out.
     pub(super) fn is_idle(&self) -> bool {
         self.in_flight.is_none() && !self.is_urgent && self.handed_out == self.last().index

@@ -78,6 +78,7 @@ const SILENCE_IS_DEATH_MS: u64 = 10_000;
 
 /// What a server is, with all that only this role knows.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone, Hash))]
 enum Part {
     Backup(Backup),
     Candidate(Candidate),
@@ -87,6 +88,7 @@ enum Part {
 
 /// See the module's page.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone, Hash))]
 pub struct Replication {
     settings: Settings,
     me: Incarnation,
@@ -479,6 +481,8 @@ impl Replication {
     }
 }
 
+#[cfg(test)]
+mod search;
 #[cfg(test)]
 mod sim;
 #[cfg(test)]

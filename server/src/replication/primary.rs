@@ -24,6 +24,7 @@ const STAMPS_MAX: usize = 64;
 
 /// The role of whoever leads.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone, Hash))]
 pub(super) struct Primary {
     ballot: Ballot,
     /// The first entry of this ballot.
@@ -42,6 +43,7 @@ pub(super) struct Primary {
 
 /// What a primary knows of somebody it sends to.
 #[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone, Hash))]
 pub(super) struct Peer {
     /// What is sent next.
     next: Index,
@@ -66,7 +68,7 @@ pub(super) struct Peer {
 }
 
 /// Entries that it lacks and that are not in memory are on their way to it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Transfer {
     /// They are being read from disk.
     Reading,

@@ -6,7 +6,7 @@
 //! not exist. Does not: know what a rule says; replication.md, section 10, does.
 
 /// Which rules hold; outside of tests there is nothing to say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Rules {
     /// The one that does not.
     #[cfg(test)]

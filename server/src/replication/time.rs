@@ -35,7 +35,7 @@ impl Moment {
 }
 
 /// The moment of a turn on both clocks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Now {
     /// For durations.
     pub at: Moment,

@@ -6,14 +6,14 @@ use std::collections::BTreeMap;
 use crate::entry::{Ballot, Entry, Incarnation};
 
 /// A broken promise, in a sentence.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Violation {
     pub(crate) harm: Harm,
     pub(crate) what: String,
 }
 
 /// Of which kind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Harm {
     /// Something acknowledged is gone or stands elsewhere, or a machine broke its own invariant.
     Loss,
@@ -31,7 +31,7 @@ impl Violation {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Hash, Default)]
 pub(crate) struct Checker {
     /// The one history: the first to apply an entry says what it is.
     history: Vec<Entry>,

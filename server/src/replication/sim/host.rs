@@ -10,7 +10,7 @@ use super::Random;
 use crate::entry::{Ballot, Entry, HardState, Incarnation, Index, Origins, Payload, StoreId, View};
 
 /// What survives a crash.
-#[derive(Debug)]
+#[derive(Debug, Clone, Hash)]
 pub(crate) struct Disk {
     pub(crate) store: StoreId,
     pub(crate) life: u64,

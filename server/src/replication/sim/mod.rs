@@ -16,6 +16,10 @@ mod world;
 mod ablations;
 mod runs;
 
+pub(crate) use checker::{Checker, Violation};
+pub(crate) use host::Disk;
+pub(crate) use runs::number;
+
 /// A small generator: everything that happens follows from its seed.
 #[derive(Debug, Clone)]
 pub(crate) struct Random(u64);
