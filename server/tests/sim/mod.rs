@@ -4,4 +4,5 @@
 pub(crate) mod checker;
 pub(crate) mod random;
 pub(crate) mod script;
+pub(crate) mod workers;
 pub(crate) mod world;

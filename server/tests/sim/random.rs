@@ -11,7 +11,8 @@ use holdfast_server::node::effect::{ClientId, Input, Transport};
 use serde_json::Value;
 
 use super::checker::{Asked, Checker, Connection};
-use super::world::{Random, Said, World, settings};
+use super::workers::Random;
+use super::world::{Said, World, settings};
 
 /// Steps of one run.
 const STEPS: usize = 500;

@@ -28,7 +28,8 @@ use holdfast_common::config::{Plaintext, Registration};
 use holdfast_server::journal::Disk as _;
 use holdfast_server::node::effect::{ClientId, Input, Origin, Transport};
 
-use super::world::{Said, Thread, World, settings};
+use super::workers::Thread;
+use super::world::{Said, World, settings};
 
 /// Plays a script and gives it back with what the server really says.
 pub(crate) fn play(name: &str, script: &str) -> String {

@@ -20,59 +20,15 @@ use holdfast_server::node::{Node, Settings, Shared};
 use holdfast_server::replication::Replication;
 use holdfast_server::tables::MemoryRows;
 use holdfast_server::work::{
-    Done, Entropy, Hasher, Job, JournalJob, JournalWorker, MaintenanceJob, MaintenanceWorker,
-    Randomness, ReaderWorker, TablesJob, TablesWorker, recover,
+    Done, Job, JournalJob, JournalWorker, MaintenanceJob, TablesJob, recover,
 };
+
+use super::workers::{Random, Thread, Workers};
 
 /// The wall clock at the beginning: 2026-11-23.
 pub(crate) const WALL_MS: u64 = 1_795_420_800_000;
 /// Small, so that a few hundred messages begin a new segment.
 const SEGMENT_BYTES: u64 = 64 * 1024;
-
-/// A generator whose every seed is good (splitmix64).
-#[derive(Debug, Clone)]
-pub(crate) struct Random(pub(crate) u64);
-
-impl Random {
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// A number below `end`.
-    pub(crate) fn below(&mut self, end: usize) -> usize {
-        let end = u64::try_from(end.max(1)).unwrap();
-        usize::try_from(self.next() % end).unwrap()
-    }
-
-    /// Whether something of this likelihood happens.
-    pub(crate) fn percent(&mut self, likelihood: usize) -> bool {
-        self.below(100) < likelihood
-    }
-}
-
-impl Randomness for Random {
-    fn entropy(&mut self) -> Entropy {
-        let mut bytes = [0; 48];
-        for eight in bytes.chunks_exact_mut(8) {
-            eight.copy_from_slice(&self.next().to_le_bytes());
-        }
-        Entropy(bytes)
-    }
-}
-
-/// On which threads jobs are done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Thread {
-    Journal,
-    Tables,
-    Reader,
-    Maintenance,
-    Hash,
-}
 
 /// What a thread has taken, or has done but not told yet.
 #[derive(Debug)]
@@ -105,11 +61,7 @@ pub(crate) enum Said {
 
 struct Server {
     node: Node,
-    journal: JournalWorker<SimDisk>,
-    tables: TablesWorker,
-    readers: ReaderWorker,
-    maintenance: MaintenanceWorker,
-    hasher: Hasher<Random>,
+    workers: Workers,
 }
 
 /// See the module's page.
@@ -187,14 +139,10 @@ impl World {
         let me = Incarnation { server: ServerId(1), store: StoreId(7), life: self.life };
         let replication = Replication::alone(me, recovered, ClusterId([0xc1; 16])).unwrap();
         let applied = Cursor { generation: meta.ballot.generation, index: meta.applied.0 };
-        let tables = TablesWorker::new(Box::new(self.rows.clone()));
+        let random = Random(self.random.next());
         self.server = Some(Server {
             node: Node::new(self.settings.clone(), replication, applied, self.now()),
-            journal: JournalWorker::new(journal),
-            readers: ReaderWorker::new(tables.views()),
-            maintenance: MaintenanceWorker::new(tables.views()),
-            tables,
-            hasher: Hasher::new(4, Random(self.random.next())),
+            workers: Workers::new(JournalWorker::new(journal), &self.rows, None, random),
         });
         self.drain();
     }
@@ -286,8 +234,8 @@ impl World {
                     | Effect::Restart { .. }
                     | Effect::Yield { .. } => unreachable!("this server is alone: {effect:?}"),
                     Effect::Run(job) => {
-                        let (thread, told) = thread_of(&job);
-                        self.said.extend(told.map(Said::Job));
+                        let thread = Thread::of(&job);
+                        self.said.extend(told_of(&job).map(Said::Job));
                         self.works.push(Work { thread, stage: Stage::Todo(job) });
                     }
                 }
@@ -330,25 +278,16 @@ impl World {
     /// dead.
     pub(crate) fn step(&mut self, at: usize) -> bool {
         let server = self.server.as_mut().expect("the server lives");
-        let done = match self.works.remove(at) {
-            Work { stage: Stage::Done(done), .. } => {
+        let Work { thread, stage } = self.works.remove(at);
+        let done = match stage {
+            Stage::Done(done) => {
                 self.input(Input::Done(done));
                 return true;
             }
-            Work { stage: Stage::Todo(job), .. } => match job {
-                Job::Journal(job) => {
-                    let journal = &mut server.journal;
-                    journal.run(job).and_then(|done| journal.prepare().map(|_more| done))
-                }
-                Job::Tables(job) => server.tables.run(job).map(Some),
-                Job::Reader(job) => server.readers.run(job).map(Some),
-                Job::Maintenance(job) => server.maintenance.run(job),
-                Job::Hash(job) => Ok(Some(server.hasher.run(job))),
-            },
+            Stage::Todo(job) => server.workers.run(job),
         };
         match done {
             Ok(Some(done)) => {
-                let thread = thread_of_done(&done);
                 self.works.insert(at, Work { thread, stage: Stage::Done(done) });
             }
             Ok(None) => {}
@@ -378,39 +317,20 @@ impl World {
     }
 }
 
-/// The thread of a job, and what to tell of it when it is the clock's.
-fn thread_of(job: &Job) -> (Thread, Option<String>) {
+/// What to tell of a job when it is the clock's.
+fn told_of(job: &Job) -> Option<String> {
     match job {
-        Job::Journal(JournalJob::Append(_) | JournalJob::Read { .. }) => (Thread::Journal, None),
         Job::Journal(JournalJob::Release { below, erase }) => {
             let erasing = if *erase { ", erasing" } else { "" };
-            (Thread::Journal, Some(format!("release the journal below {below}{erasing}")))
+            Some(format!("release the journal below {below}{erasing}"))
         }
-        Job::Tables(TablesJob::Apply(_)) => (Thread::Tables, None),
-        Job::Tables(TablesJob::Persist { .. }) => {
-            (Thread::Tables, Some("persist the tables".to_owned()))
-        }
-        Job::Journal(JournalJob::Roll) => (Thread::Journal, Some("begin a new segment".to_owned())),
-        Job::Reader(_) => (Thread::Reader, None),
-        Job::Maintenance(MaintenanceJob::Compact) => {
-            (Thread::Maintenance, Some("compact the tables".to_owned()))
-        }
-        Job::Maintenance(_) => (Thread::Maintenance, None),
-        Job::Hash(_) => (Thread::Hash, None),
-    }
-}
-
-fn thread_of_done(done: &Done) -> Thread {
-    match done {
-        Done::Appended(_) | Done::Read(..) => Thread::Journal,
-        Done::Applied(..) | Done::Persisted(_) => Thread::Tables,
-        Done::Answered(..) => Thread::Reader,
-        Done::BackedUp(..)
-        | Done::Compacted
-        | Done::RowsHashed(..)
-        | Done::Exported(..)
-        | Done::Received(..)
-        | Done::Installed => Thread::Maintenance,
-        Done::Hashed(..) | Done::Verified(..) => Thread::Hash,
+        Job::Journal(JournalJob::Roll) => Some("begin a new segment".to_owned()),
+        Job::Tables(TablesJob::Persist { .. }) => Some("persist the tables".to_owned()),
+        Job::Maintenance(MaintenanceJob::Compact) => Some("compact the tables".to_owned()),
+        Job::Journal(JournalJob::Append(_) | JournalJob::Read { .. })
+        | Job::Tables(TablesJob::Apply(_))
+        | Job::Reader(_)
+        | Job::Maintenance(_)
+        | Job::Hash(_) => None,
     }
 }
