@@ -262,15 +262,7 @@ impl Reactor {
             true => Some(Duration::ZERO),
             false => deadline.map(|at| at.saturating_duration_since(Instant::now())),
         };
-        let mut polled = self.poll.poll(events, timeout);
-        if let Err(error) = &polled
-            && error.kind() == io::ErrorKind::Interrupted
-        {
-            // As one is that was stopped and goes on. Much may have come meanwhile, and is looked
-            // at before a timer that is long due.
-            polled = self.poll.poll(events, Some(Duration::ZERO));
-        }
-        match polled {
+        match self.poll.poll(events, timeout) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                 events.clear();
                 Ok(())

@@ -35,8 +35,9 @@ fn a_full_disk_ends_its_server_the_others_go_on_and_with_room_it_comes_back() {
     for is_primary in [false, true] {
         let folder = tempfile::tempdir().unwrap();
         let mut cluster = Cluster::prepare(folder.path(), 3, false);
+        // Room for the next segment of the journal too: only one of them is to be full.
         let disks: Vec<SmallDisk> =
-            cluster.numbers().iter().map(|n| SmallDisk::mount(&cluster.data(*n), 64)).collect();
+            cluster.numbers().iter().map(|n| SmallDisk::mount(&cluster.data(*n), 256)).collect();
         for (number, disk) in (1..).zip(&disks) {
             cluster.start_within(number, disk.within());
         }
