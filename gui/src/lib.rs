@@ -1,0 +1,13 @@
+//! The desktop window of Holdfast, over `common::client`.
+
+pub mod composer;
+pub mod controls;
+pub mod list;
+pub mod paint;
+pub mod sign_in;
+pub mod strip;
+pub mod theme;
+pub mod timeline;
+pub mod window;
+pub mod wish;
+pub mod words;
