@@ -116,3 +116,40 @@ fn lit(fill: Color32, palette: &Palette, response: &Response) -> Color32 {
         (false, false) => fill,
     }
 }
+
+/// One of several choices.
+pub fn choice(ui: &mut Ui, label: &str, is_chosen: bool) -> Response {
+    let palette = Palette::of(ui);
+    let galley = ui.painter().layout_no_wrap(label.to_owned(), Type::Small.font(), palette.text);
+    let size = vec2(galley.size().x + 6.0 * theme::UNIT, 8.0 * theme::UNIT);
+    let (rect, response) = ui.allocate_exact_size(size, Sense::click());
+    response.widget_info(|| WidgetInfo::selected(Role::RadioButton, true, is_chosen, label));
+    let (fill, ink) = match is_chosen {
+        true => (palette.accent, palette.on_accent),
+        false => (palette.raised, palette.text),
+    };
+    ui.painter().rect_filled(rect, theme::RADIUS_SMALL, lit(fill, palette, &response));
+    let font = Type::Small.font();
+    ui.painter().text(rect.center(), Align2::CENTER_CENTER, label, font, ink);
+    focus_ring(ui, &response, theme::RADIUS_SMALL);
+    response
+}
+
+/// Something that is on or off, with its label on the left.
+pub fn switch(ui: &mut Ui, label: &str, is_on: bool) -> Response {
+    let palette = Palette::of(ui);
+    let (rect, response) =
+        ui.allocate_exact_size(vec2(ui.available_width(), TOUCH), Sense::click());
+    response.widget_info(|| WidgetInfo::selected(Role::Switch, true, is_on, label));
+    let left = rect.left_center();
+    ui.painter().text(left, Align2::LEFT_CENTER, label, Type::Body.font(), palette.text);
+    let size = vec2(10.0 * theme::UNIT, 6.0 * theme::UNIT);
+    let track = egui::Rect::from_min_size(rect.right_center() - vec2(size.x, size.y / 2.0), size);
+    let fill = if is_on { palette.accent } else { palette.raised };
+    ui.painter().rect_filled(track, size.y / 2.0, lit(fill, palette, &response));
+    let x = if is_on { track.right() - size.y / 2.0 } else { track.left() + size.y / 2.0 };
+    let knob = if is_on { palette.on_accent } else { palette.weak };
+    ui.painter().circle_filled(egui::pos2(x, track.center().y), size.y / 2.0 - 4.0, knob);
+    focus_ring(ui, &response, theme::RADIUS_SMALL);
+    response
+}

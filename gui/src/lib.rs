@@ -2,8 +2,11 @@
 
 pub mod composer;
 pub mod controls;
+pub mod identity;
+pub mod keys;
 pub mod list;
 pub mod paint;
+pub mod popups;
 pub mod sign_in;
 pub mod strip;
 pub mod theme;

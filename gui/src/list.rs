@@ -5,13 +5,13 @@
 //! (the model does).
 
 use egui::text::{LayoutJob, TextFormat, TextWrapping};
-use egui::{Align2, Id, Rect, Role, Sense, Ui, WidgetInfo, pos2, vec2};
+use egui::{Align2, Id, Role, Sense, Ui, WidgetInfo, pos2, vec2};
 use holdfast_common::client::model::{Model, OwnState, Preview, Row};
 use holdfast_common::protocol::Target;
 
 use crate::controls;
 use crate::paint::{self, GLYPH};
-use crate::theme::{AVATAR, GAP, PAD, Palette, RADIUS, ROW, Type, UNIT};
+use crate::theme::{AVATAR, GAP, Palette, RADIUS, ROW, Type, UNIT};
 use crate::wish::{Popup, Wish};
 use crate::words::{self, Clock};
 
@@ -217,7 +217,7 @@ fn sentence(row: &Row<'_>, name: &str, clock: &Clock) -> String {
     format!("{name}{unread}{time}: {}{text}", lead.unwrap_or_default())
 }
 
-/// A row's room, for whoever draws one elsewhere.
-pub fn room(ui: &Ui) -> Rect {
-    ui.available_rect_before_wrap().shrink2(vec2(PAD, 0.0))
+/// Whether something in it is unread.
+pub fn is_unread(row: &Row<'_>) -> bool {
+    row.unread > 0
 }

@@ -83,6 +83,7 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
             Ok(Box::new(App(Window::new(Doors {
                 command: Box::new(move |id, command| handle.command(EngineId(0), id, command)),
                 happened,
+                notify: Box::new(|_, _, _| {}),
                 wall_ms: Box::new(|| {
                     let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
                     wall.as_millis().try_into().unwrap_or(u64::MAX)

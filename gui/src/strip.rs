@@ -83,7 +83,8 @@ pub fn strip_ui(ui: &mut Ui, model: &Model) -> Option<Wish> {
     response.on_hover_text(hover(model)).clicked().then_some(Wish::Show(Popup::Cluster))
 }
 
-fn dot_color(palette: &Palette, server: &ServerStatus) -> egui::Color32 {
+/// The colour of a server's dot.
+pub fn dot_color(palette: &Palette, server: &ServerStatus) -> egui::Color32 {
     match server.state {
         ServerState::Primary | ServerState::InSync => palette.good,
         ServerState::CatchingUp | ServerState::Silent => palette.warning,

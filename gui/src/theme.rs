@@ -222,6 +222,8 @@ impl Palette {
 /// Makes egui look like this, in both appearances.
 pub fn install(ctx: &egui::Context) {
     add_fonts(ctx);
+    // The window has its own keys for that, and keeps what was chosen.
+    ctx.options_mut(|options| options.zoom_with_keyboard = false);
     ctx.set_style_of(egui::Theme::Dark, style(&DARK));
     ctx.set_style_of(egui::Theme::Light, style(&LIGHT));
 }

@@ -21,6 +21,17 @@ pub enum Wish {
         /// Whether the account is to be created.
         is_new: bool,
     },
+    /// Change the password.
+    ChangePassword {
+        /// The present one.
+        old: Secret,
+        /// The new one.
+        new: Secret,
+    },
+    /// Delete the account; the password.
+    DeleteAccount(Secret),
+    /// Put what helps to find a fault into the clipboard, without secrets and texts.
+    CopyDiagnostics,
     /// Ask a server; the answer goes to whoever shows it.
     Ask(Question),
     /// Show this chat, with the cursor in the composer.

@@ -53,7 +53,8 @@ pub struct Timeline {
     asked_older: Option<Seq>,
     /// The newest message when the view left the end.
     left_end_at: Option<Seq>,
-    menu: Option<Key>,
+    /// A page up or down is wanted.
+    paging: Option<bool>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -71,6 +72,11 @@ impl Timeline {
         self.anchor = None;
     }
 
+    /// Scrolls by nearly a view, as soon as it is drawn.
+    pub fn page(&mut self, is_down: bool) {
+        self.paging = Some(is_down);
+    }
+
     /// Draws it.
     pub fn ui(&mut self, ui: &mut Ui, model: &Model, to: &Target, clock: &Clock) -> Vec<Wish> {
         let mut wishes = Vec::new();
@@ -85,7 +91,13 @@ impl Timeline {
         }
         let total = self.tops.last().copied().unwrap_or(0.0) + PAD;
         let pad = (full.height() - total).max(0.0);
-        let offset = self.offset(full.height(), total);
+        let mut offset = self.offset(full.height(), total);
+        match self.paging.take() {
+            Some(true) => offset += full.height() - SPACE,
+            Some(false) => offset -= full.height() - SPACE,
+            None => {}
+        }
+        let offset = offset.clamp(0.0, (total - full.height()).max(0.0));
         let area = egui::ScrollArea::vertical()
             .id_salt("timeline")
             .auto_shrink(false)
