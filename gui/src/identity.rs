@@ -31,7 +31,7 @@ pub fn ui(ui: &mut Ui, connection: &ConnectionState) -> Option<Vec<Wish>> {
 fn card(ui: &mut Ui, content: impl FnOnce(&mut Ui, &Palette) -> Vec<Wish>) -> Vec<Wish> {
     let palette = Palette::of(ui);
     let full = ui.available_rect_before_wrap();
-    ui.painter().rect_filled(full, 0.0, palette.ground);
+    ui.painter().rect_filled(full, 0.0, palette.surface);
     let width = (theme::CARD + 2.0 * theme::SPACE).min(full.width() - 2.0 * PAD);
     let min = egui::pos2(full.center().x - width / 2.0, full.top() + full.height() * 0.2);
     let rect = egui::Rect::from_min_size(min, vec2(width, full.height() * 0.7));

@@ -12,7 +12,7 @@ use holdfast_common::protocol::{ErrorCode, check_name, check_password};
 
 use crate::controls::{self, Kind};
 use crate::paint::Icon;
-use crate::theme::{self, GAP, PAD, Palette, SPACE, Type, UNIT};
+use crate::theme::{self, GAP, PAD, Palette, Type, UNIT};
 use crate::wish::Wish;
 use crate::words;
 
@@ -58,7 +58,7 @@ impl SignIn {
     pub fn ui(&mut self, ui: &mut Ui, model: &Model) -> Vec<Wish> {
         let palette = Palette::of(ui);
         let full = ui.available_rect_before_wrap();
-        ui.painter().rect_filled(full, 0.0, palette.ground);
+        ui.painter().rect_filled(full, 0.0, palette.surface);
         let width = theme::CARD.min(full.width() - 2.0 * PAD);
         let height = 440.0;
         let top = ((full.height() - height) / 2.0).max(PAD);
@@ -238,5 +238,4 @@ fn logo(ui: &mut Ui, palette: &Palette) {
         let at = center + 9.5 * vec2(angle.cos(), angle.sin());
         ui.painter().circle_stroke(at, 13.0, stroke);
     }
-    let _ = SPACE;
 }

@@ -76,9 +76,11 @@ pub fn strip_ui(ui: &mut Ui, model: &Model) -> Option<Wish> {
         true => palette.warning,
         false => palette.weak,
     };
-    let at = egui::pos2(x + GAP - UNIT, rect.center().y);
-    let font = Type::Tiny.font();
-    painter.text(at, egui::Align2::LEFT_CENTER, &words, font, color);
+    let left = x + GAP - UNIT;
+    let width = rect.right() - PAD - left;
+    let galley = painter.layout(words.clone(), Type::Tiny.font(), color, width);
+    let top = rect.center().y - galley.size().y / 2.0;
+    painter.galley(egui::pos2(left, top), galley, color);
     controls::focus_ring(ui, &response, 0);
     response.on_hover_text(hover(model)).clicked().then_some(Wish::Show(Popup::Cluster))
 }

@@ -62,7 +62,7 @@ pub fn lay(ui: &Ui, bubble: &Bubble, width: f32, clock: &Clock) -> Laid {
     let fits = last + GAP + meta_width <= inner;
     let content = match fits {
         true => vec2(text.size().x.max(last + GAP + meta_width), text.size().y),
-        false => vec2(text.size().x.max(meta_width), text.size().y + meta.size().y),
+        false => vec2(text.size().x.max(meta_width), text.size().y + meta.size().y + UNIT / 2.0),
     };
     Laid {
         size: content + 2.0 * MARGIN,

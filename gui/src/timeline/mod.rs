@@ -92,6 +92,7 @@ impl Timeline {
         let total = self.tops.last().copied().unwrap_or(0.0) + PAD;
         let pad = (full.height() - total).max(0.0);
         let mut offset = self.offset(full.height(), total);
+        let is_paged = self.paging.is_some();
         match self.paging.take() {
             Some(true) => offset += full.height() - SPACE,
             Some(false) => offset -= full.height() - SPACE,
@@ -110,8 +111,13 @@ impl Timeline {
             self.visible(ui, model, to, clock, (origin, view.translate(vec2(0.0, -pad))))
         });
         wishes.extend(output.inner);
-        self.hold(output.state.clamped_offset().y - pad, full.height(), total);
-        wishes.extend(self.older(model, to, output.state.clamped_offset().y));
+        let offset = output.state.clamped_offset().y;
+        let is_scrolled =
+            ui.input(|input| input.smooth_scroll_delta().y != 0.0 || input.pointer.any_down());
+        if is_scrolled || is_paged {
+            self.hold(offset, full.height(), total);
+        }
+        wishes.extend(self.older(model, to, offset));
         wishes.extend(self.seen(ui, model, to));
         wishes.extend(self.down_ui(ui, model, to, full));
         wishes

@@ -81,7 +81,7 @@ impl Window {
             let name = self.model.name(&chat.to);
             let center = ui.cursor().left_center() + vec2(AVATAR_SMALL / 2.0 + UNIT, 0.0);
             paint::avatar(ui.painter(), palette, center, AVATAR_SMALL, name);
-            ui.add_space(AVATAR_SMALL + 2.0 * UNIT);
+            ui.add_space(AVATAR_SMALL + 3.0 * UNIT);
             let shown = name.unwrap_or("Deleted account");
             ui.label(RichText::new(shown).font(Type::Heading.font()));
         });
