@@ -8,11 +8,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use egui::epaint::text::{FontInsert, FontPriority, InsertFontFamily};
 use egui::style::ScrollStyle;
 use egui::{
-    Color32, CornerRadius, FontData, FontFamily, FontId, Margin, Shadow, Stroke, Style, TextStyle,
-    Vec2, Visuals,
+    Color32, CornerRadius, FontData, FontDefinitions, FontFamily, FontId, Margin, Shadow, Stroke,
+    Style, TextStyle, Vec2, Visuals,
 };
 
 /// The grid, in points.
@@ -231,17 +230,17 @@ pub fn install(ctx: &egui::Context) {
 fn add_fonts(ctx: &egui::Context) {
     let regular = include_bytes!("../../assets/fonts/Inter-Regular.otf").as_slice();
     let semibold = include_bytes!("../../assets/fonts/Inter-SemiBold.otf").as_slice();
-    let into = |family| InsertFontFamily { family, priority: FontPriority::Highest };
-    ctx.add_font(FontInsert::new(
-        "Inter",
-        FontData::from_static(regular),
-        vec![into(FontFamily::Proportional)],
-    ));
-    ctx.add_font(FontInsert::new(
-        "Inter SemiBold",
-        FontData::from_static(semibold),
-        vec![into(bold())],
-    ));
+    let mut fonts = FontDefinitions::default();
+    for (name, bytes) in [("Inter", regular), ("Inter SemiBold", semibold)] {
+        fonts.font_data.insert(name.to_owned(), Arc::new(FontData::from_static(bytes)));
+    }
+    let plain = fonts.families.entry(FontFamily::Proportional).or_default();
+    // What Inter has not (signs, emoji) comes from the fonts behind it, then from the system's.
+    let behind = plain.clone();
+    plain.insert(0, "Inter".to_owned());
+    let bold_fonts = std::iter::once("Inter SemiBold".to_owned()).chain(behind).collect();
+    fonts.families.insert(bold(), bold_fonts);
+    ctx.set_fonts(fonts);
 }
 
 fn style(palette: &Palette) -> Style {
@@ -309,9 +308,4 @@ fn visuals(palette: &Palette) -> Visuals {
 /// The stroke around what has the focus.
 pub fn focus_stroke(palette: &Palette) -> Stroke {
     Stroke::new(2.0, palette.accent)
-}
-
-/// Keeps a font's bytes as they are; for pictures of tests that need no display.
-pub fn shared_style(palette: &Palette) -> Arc<Style> {
-    Arc::new(style(palette))
 }

@@ -1,0 +1,117 @@
+//! Every screen and state by what it is called: updates are fed by hand, no socket, no display.
+
+#![expect(clippy::unwrap_used, reason = "a test fails where it must not go on")]
+
+mod stage;
+
+use egui::{Key, Modifiers};
+use egui_kittest::Harness;
+use egui_kittest::kittest::Queryable;
+use holdfast_common::client::{Answer, Command, Failure};
+use holdfast_common::ids::ConversationId;
+use holdfast_common::protocol::{ErrorCode, ErrorReply, Target};
+use holdfast_gui::theme;
+use holdfast_gui::window::Window;
+use stage::{Stage, scenes};
+
+fn harness(stage_and_window: (Stage, Window), size: [f32; 2]) -> (Stage, Harness<'static, Window>) {
+    let (stage, window) = stage_and_window;
+    let harness = Harness::builder()
+        .with_size(size)
+        .allow_missing_glyphs()
+        .with_context_setup(theme::install)
+        .build_ui_state(
+            |ui, window: &mut Window| {
+                let ctx = ui.ctx().clone();
+                window.logic(&ctx);
+                window.ui(ui);
+            },
+            window,
+        );
+    (stage, harness)
+}
+
+/// A window on which these updates have happened.
+fn shown(updates: Vec<holdfast_common::client::Update>) -> (Stage, Harness<'static, Window>) {
+    let (stage, window) = Stage::new();
+    stage.feed(updates);
+    let (stage, mut harness) = harness((stage, window), [1_000.0, 680.0]);
+    harness.run_steps(3);
+    (stage, harness)
+}
+
+#[test]
+fn signing_in_takes_a_name_a_password_and_enter() {
+    let (stage, mut harness) = shown(scenes::signed_out());
+    harness.get_by_label("Name").type_text("alice");
+    harness.run_steps(2);
+    harness.get_by_label("Password").focus();
+    harness.run_steps(2);
+    harness.get_by_label("Password").type_text("correct horse");
+    harness.run_steps(2);
+    harness.key_press(Key::Enter);
+    harness.run_steps(2);
+    let asked = stage.take();
+    let Some(Command::Login { user, pass }) = asked.last() else { panic!("{asked:?}") };
+    assert_eq!((user.as_str(), pass.expose()), ("alice", "correct horse"));
+}
+
+#[test]
+fn a_wrong_password_is_said_below_it() {
+    let (stage, mut harness) = shown(scenes::signed_out());
+    harness.get_by_label("Name").type_text("alice");
+    harness.run_steps(2);
+    harness.get_by_label("Password").focus();
+    harness.run_steps(2);
+    harness.get_by_label("Password").type_text("wrong horse");
+    harness.run_steps(2);
+    harness.get_by_label("Sign in").click();
+    harness.run_steps(2);
+    stage.answer(Err(Failure::Refused(ErrorReply::new(ErrorCode::WrongCredentials))));
+    harness.run_steps(3);
+    harness.get_by_label("Wrong name or password.");
+}
+
+#[test]
+fn a_message_is_sent_by_enter_and_the_field_is_empty_at_once() {
+    let (stage, mut harness) = shown(scenes::chat());
+    stage.take();
+    harness.get_by_label("Message").focus();
+    harness.run_steps(2);
+    harness.get_by_label("Message").type_text("hello");
+    harness.run_steps(2);
+    harness.key_press(Key::Enter);
+    harness.run_steps(2);
+    let asked = stage.take();
+    let send =
+        Command::Send { to: Target::Conversation(ConversationId(1)), text: "hello".to_owned() };
+    assert!(asked.contains(&send), "{asked:?}");
+    assert_eq!(harness.get_by_label("Message").value().unwrap_or_default(), "");
+}
+
+#[test]
+fn the_state_of_each_own_message_is_said_in_words() {
+    let (_stage, harness) = shown(scenes::states());
+    for sentence in [
+        "You, 14:03: On its way. Sent, no answer yet.",
+        "You, 14:03: On its way for long. Still trying.",
+        "You, 14:03: Waiting in the outbox. Waiting: it will be sent when a server answers.",
+        "You, 13:59: Yes.. Read.",
+    ] {
+        harness.get_by_label(sentence);
+    }
+}
+
+#[test]
+fn ctrl_k_finds_a_chat_and_enter_opens_it() {
+    let (stage, mut harness) = shown(scenes::inbox());
+    harness.key_press_modifiers(Modifiers::COMMAND, Key::K);
+    harness.run_steps(3);
+    harness.get_by_label("A chat, or a person's name").type_text("mary");
+    harness.run_steps(3);
+    stage.take();
+    harness.key_press(Key::Enter);
+    harness.run_steps(3);
+    assert!(stage.take().contains(&Command::Open(ConversationId(2))));
+    let _ = Answer::Done;
+}
