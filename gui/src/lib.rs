@@ -1,5 +1,6 @@
 //! The desktop window of Holdfast, over `common::client`.
 
+pub mod address;
 pub mod composer;
 pub mod controls;
 pub mod identity;
