@@ -2,7 +2,7 @@
 //!
 //! Owns: the typed text of the open chat and what is edited. Driven by: `window`. Invariants:
 //! sending clears at once and waits for nothing; an Enter that an input method takes never sends;
-//! the focus stays. Does not: keep the text over a restart (`window` does, by `Command::SaveDraft`).
+//! the focus stays. Does not: keep the text over a restart (`window` does).
 
 use egui::{Align2, Event, Id, ImeEvent, Key, Modifiers, Rect, Ui, UiBuilder, Vec2, vec2};
 use holdfast_common::ids::Seq;
@@ -156,12 +156,9 @@ impl Composer {
         let has_focus = ui.ctx().memory(|memory| memory.has_focus(id()));
         ui.input_mut(|input| {
             for event in &input.events {
-                match event {
-                    Event::Ime(ImeEvent::Preedit { text, .. }) => {
-                        self.is_composing = !text.is_empty();
-                    }
-                    Event::Ime(_) => self.is_composing = false,
-                    _ => {}
+                if let Event::Ime(ime) = event {
+                    self.is_composing =
+                        matches!(ime, ImeEvent::Preedit { text, .. } if !text.is_empty());
                 }
             }
             if !has_focus || self.is_composing {

@@ -83,7 +83,7 @@ pub fn field(ui: &mut Ui, id: Id, text: &mut String, name: &str, is_secret: bool
         .font(Type::Body.font())
         .frame(egui::Frame::NONE)
         .margin(egui::Margin::ZERO)
-        .vertical_align(egui::Align::Center)
+        .align(Align2::LEFT_CENTER)
         .desired_width(f32::INFINITY);
     let frame = egui::Frame::new()
         .fill(palette.raised)

@@ -1,7 +1,8 @@
 //! Whether the servers are who they should be: the first contact, and the full stop.
 //!
 //! Owns: nothing. Driven by: `window`, instead of any other screen. Invariants: nothing was sent
-//! before a person has said yes; a changed key is never accepted by one key press. Does not: decide.
+//! before a person has said yes; a changed key is never accepted by one key press. Does not:
+//! decide.
 
 use egui::{Key, RichText, Ui, vec2};
 use holdfast_common::client::{Command, ConnectionState, Identity};
@@ -50,8 +51,8 @@ fn first_ui(ui: &mut Ui, palette: &Palette, address: &str, identity: Identity) -
         ui,
         palette,
         &format!(
-            "You have not been at {address} before. It shows the fingerprint below. Whoever runs the \
-         servers can tell you whether it is the right one; you are asked only once."
+            "You have not been at {address} before. It shows the fingerprint below. Whoever runs \
+             the servers can tell you whether it is the right one; you are asked only once."
         ),
     );
     fingerprint_ui(ui, palette, identity);

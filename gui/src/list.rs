@@ -121,7 +121,10 @@ fn row_ui(ui: &mut Ui, palette: &Palette, row: &Row<'_>, is_open: bool, clock: &
         let color = match state {
             OwnState::Read => palette.accent,
             OwnState::Refused(_) | OwnState::Stale => palette.danger,
-            _ => palette.weak,
+            OwnState::Waiting
+            | OwnState::Sending { .. }
+            | OwnState::Stored { .. }
+            | OwnState::Delivered => palette.weak,
         };
         paint::glyph(ui.painter(), pos2(end - GLYPH.x, upper), glyph, color);
         end -= GLYPH.x + UNIT;

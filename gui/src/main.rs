@@ -5,7 +5,11 @@
 //! keeps the window from starting is said in a window where there is a display, and on stderr.
 //! Does not: draw (`window`) or decide what is sent (`common::client`).
 
-#![expect(clippy::disallowed_methods, reason = "the rim: clock, environment, threads")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    reason = "the rim: clock, environment, threads, and what a terminal is told"
+)]
 
 mod notify;
 
@@ -47,7 +51,7 @@ enum App {
     /// Nobody knows a server yet.
     Asking(Address, Option<Box<Kept>>),
     /// An engine runs.
-    Running(Window),
+    Running(Box<Window>),
     /// It cannot: why.
     Failed(String),
 }
@@ -190,7 +194,7 @@ fn start(kept: Kept, servers: Vec<String>) -> App {
         handle.command(EngineId(0), CommandId(0), Command::Resume);
     }
     let mut notifier = notify::Notifier::default();
-    App::Running(Window::new(Doors {
+    App::Running(Box::new(Window::new(Doors {
         command: Box::new(move |id, command| handle.command(EngineId(0), id, command)),
         happened,
         notify: Box::new(move |title, text, sounds| notifier.tell(title, text, sounds)),
@@ -199,7 +203,7 @@ fn start(kept: Kept, servers: Vec<String>) -> App {
             wall.as_millis().try_into().unwrap_or(u64::MAX)
         }),
         zone: jiff::tz::TimeZone::system(),
-    }))
+    })))
 }
 
 /// What the account's list of sessions shows.

@@ -20,14 +20,15 @@ const SWITCH_MS: u64 = 1_000;
 /// The banner, where there is something to say.
 pub fn banner_ui(ui: &mut Ui, model: &Model, clock: &Clock) -> Option<Wish> {
     let palette = Palette::of(ui);
-    let text = match model.connection() {
-        ConnectionState::Switching { from, since_ms }
-            if clock.wall_ms.saturating_sub(*since_ms) >= SWITCH_MS =>
-        {
-            format!("Server {from} stopped answering. Looking for another one\u{2026}")
-        }
-        connection => words::banner(connection, model.waiting(), clock)?,
+    let connection = model.connection();
+    let switching = if let ConnectionState::Switching { from, since_ms } = connection
+        && clock.wall_ms.saturating_sub(*since_ms) >= SWITCH_MS
+    {
+        Some(format!("Server {from} stopped answering. Looking for another one\u{2026}"))
+    } else {
+        None
     };
+    let text = switching.or_else(|| words::banner(connection, model.waiting(), clock))?;
     let can_try = matches!(model.connection(), ConnectionState::NotConnected { .. });
     let mut wish = None;
     egui::Frame::new().fill(palette.raised).inner_margin(vec2(PAD, UNIT)).show(ui, |ui| {
@@ -90,7 +91,7 @@ pub fn dot_color(palette: &Palette, server: &ServerStatus) -> egui::Color32 {
     match server.state {
         ServerState::Primary | ServerState::InSync => palette.good,
         ServerState::CatchingUp | ServerState::Silent => palette.warning,
-        _ => palette.danger,
+        ServerState::Down | ServerState::Unknown => palette.danger,
     }
 }
 

@@ -244,14 +244,14 @@ fn add_fonts(ctx: &egui::Context) {
 }
 
 fn style(palette: &Palette) -> Style {
-    let mut style = Style::default();
-    style.text_styles = BTreeMap::from([
+    let text_styles = BTreeMap::from([
         (TextStyle::Heading, Type::Heading.font()),
         (TextStyle::Body, Type::Body.font()),
         (TextStyle::Button, Type::Strong.font()),
         (TextStyle::Small, Type::Small.font()),
         (TextStyle::Monospace, FontId::new(13.0, FontFamily::Monospace)),
     ]);
+    let mut style = Style { text_styles, ..Style::default() };
     style.spacing.item_spacing = Vec2::splat(GAP);
     style.spacing.button_padding = Vec2::new(PAD, GAP);
     style.spacing.interact_size = Vec2::splat(TOUCH);

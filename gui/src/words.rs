@@ -6,7 +6,7 @@
 
 use holdfast_common::client::model::OwnState;
 use holdfast_common::client::{ConnectionState, Failure, Tried};
-use holdfast_common::protocol::ErrorCode;
+use holdfast_common::protocol::{ErrorCode, ErrorReply};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
@@ -120,18 +120,7 @@ pub const STILL_TRYING_MS: u64 = 5_000;
 /// The sentence about a failed sign-in, for under the field that caused it.
 pub fn failure(failure: &Failure) -> String {
     match failure {
-        Failure::Refused(error) => match error.code {
-            ErrorCode::WrongCredentials => "Wrong name or password.".to_owned(),
-            ErrorCode::UserExists => {
-                "That name is taken. Is it yours? Then sign in instead.".to_owned()
-            }
-            ErrorCode::RateLimited => {
-                let wait_s = error.after_ms.unwrap_or(1_000).div_ceil(1_000);
-                format!("Too many attempts. Try again in {}.", count(wait_s, "second"))
-            }
-            ErrorCode::Busy => "The server has too much to do. Try again in a moment.".to_owned(),
-            _ => capitalised(&error.text),
-        },
+        Failure::Refused(error) => refusal(error),
         Failure::NoServer(tried) => no_server(tried),
         Failure::IdentityChanged => {
             "The server could not prove that it is the one you know. Nothing was sent.".to_owned()
@@ -141,6 +130,22 @@ pub fn failure(failure: &Failure) -> String {
         Failure::AlreadySignedIn => "Somebody is signed in here already.".to_owned(),
         Failure::Cancelled => "Cancelled.".to_owned(),
         Failure::NoSuchItem => "That message is not waiting any more.".to_owned(),
+    }
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "all others have their own sentence")]
+fn refusal(error: &ErrorReply) -> String {
+    match error.code {
+        ErrorCode::WrongCredentials => "Wrong name or password.".to_owned(),
+        ErrorCode::UserExists => {
+            "That name is taken. Is it yours? Then sign in instead.".to_owned()
+        }
+        ErrorCode::RateLimited => {
+            let wait_s = error.after_ms.unwrap_or(1_000).div_ceil(1_000);
+            format!("Too many attempts. Try again in {}.", count(wait_s, "second"))
+        }
+        ErrorCode::Busy => "The server has too much to do. Try again in a moment.".to_owned(),
+        _ => capitalised(&error.text),
     }
 }
 

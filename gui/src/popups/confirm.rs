@@ -44,7 +44,8 @@ pub(super) fn delete_for_both(
     hint(
         ui,
         palette,
-        "Its text is erased on all servers. Both of you will see that a message was deleted. It cannot be undone.",
+        "Its text is erased on all servers. Both of you will see that a message was deleted. It \
+         cannot be undone.",
     );
     choice(ui, "Delete for both", true, || {
         vec![Wish::Do(Command::Delete { conv, seq, scope: Scope::All }), Wish::Hide]

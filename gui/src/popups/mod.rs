@@ -98,7 +98,12 @@ impl Shown {
         let screen = ui.ctx().content_rect();
         let width = match self.popup {
             Popup::Settings | Popup::Cluster => 120.0 * theme::UNIT,
-            _ => theme::CARD + 2.0 * theme::SPACE,
+            Popup::Switcher
+            | Popup::Shortcuts
+            | Popup::Details(..)
+            | Popup::DeleteForBoth(..)
+            | Popup::DeleteAccount
+            | Popup::SignOut => theme::CARD + 2.0 * theme::SPACE,
         };
         ui.set_width(width.min(screen.width() - 4.0 * theme::UNIT));
         ui.set_max_height(screen.height() - 2.0 * theme::SPACE);

@@ -132,7 +132,12 @@ impl Settings {
             ConnectionState::Connected { server, address, .. } => {
                 format!("Connected to server {server} at {address}.")
             }
-            _ => "Not connected.".to_owned(),
+            ConnectionState::Idle
+            | ConnectionState::Connecting
+            | ConnectionState::Switching { .. }
+            | ConnectionState::NotConnected { .. }
+            | ConnectionState::Unconfirmed { .. }
+            | ConnectionState::IdentityChanged { .. } => "Not connected.".to_owned(),
         };
         hint(ui, palette, connection);
         if controls::link(ui, "Show the cluster").clicked() {

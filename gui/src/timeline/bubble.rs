@@ -9,6 +9,8 @@ use std::sync::Arc;
 use egui::text::{LayoutJob, TextFormat, TextWrapping};
 use egui::{Color32, CornerRadius, Galley, Painter, Pos2, Rect, Stroke, Ui, Vec2, pos2, vec2};
 
+use holdfast_common::client::model::OwnState;
+
 use super::items::Bubble;
 use super::links::{self, Link};
 use crate::paint::{self, GLYPH};
@@ -25,7 +27,7 @@ const CORNER_TAIL: u8 = 4;
 
 /// A measured bubble.
 #[derive(Debug, Clone)]
-pub struct Laid {
+pub(super) struct Laid {
     text: Arc<Galley>,
     meta: Arc<Galley>,
     links: Vec<Link>,
@@ -33,28 +35,28 @@ pub struct Laid {
     size: Vec2,
     above: f32,
     /// The sentence for who cannot see it.
-    pub sentence: String,
+    pub(super) sentence: String,
 }
 
 impl Laid {
     /// How much room it takes from the item above to the one below.
-    pub fn height(&self) -> f32 {
+    pub(super) fn height(&self) -> f32 {
         self.above + self.size.y
     }
 }
 
 /// How wide a bubble may be in a timeline of this width.
-pub fn width_max(timeline: f32) -> f32 {
+pub(super) fn width_max(timeline: f32) -> f32 {
     (timeline * theme::BUBBLE_SHARE).clamp(40.0 * UNIT, theme::BUBBLE_MAX)
 }
 
 /// Measures.
-pub fn lay(ui: &Ui, bubble: &Bubble, width: f32, clock: &Clock) -> Laid {
+pub(super) fn lay(ui: &Ui, bubble: &Bubble, width: f32, clock: &Clock) -> Laid {
     let palette = Palette::of(ui);
     let inner = width_max(width) - 2.0 * MARGIN.x;
     let links = if bubble.is_deleted { Vec::new() } else { links::find(&bubble.text) };
     let text = ui.painter().layout_job(job(palette, bubble, &links, inner));
-    let meta = meta(palette, bubble, clock);
+    let meta = meta(bubble, clock);
     let meta = ui.painter().layout_no_wrap(meta, Type::Tiny.font(), weak(palette, bubble));
     let meta_width =
         meta.size().x + if shown_state(bubble).is_some() { GLYPH.x + UNIT } else { 0.0 };
@@ -106,15 +108,13 @@ fn weak(palette: &Palette, bubble: &Bubble) -> Color32 {
 }
 
 /// The state that is drawn: that of a change under way before that of the message.
-fn shown_state(bubble: &Bubble) -> Option<&holdfast_common::client::model::OwnState> {
+fn shown_state(bubble: &Bubble) -> Option<&OwnState> {
     bubble.change.as_ref().or(bubble.state.as_ref()).filter(|_| !bubble.is_deleted)
 }
 
-fn meta(palette: &Palette, bubble: &Bubble, clock: &Clock) -> String {
-    let _ = palette;
+fn meta(bubble: &Bubble, clock: &Clock) -> String {
     let mut parts = Vec::new();
-    if let Some(holdfast_common::client::model::OwnState::Stored { copies, of }) =
-        shown_state(bubble)
+    if let Some(OwnState::Stored { copies, of }) = shown_state(bubble)
         && copies < of
     {
         parts.push(format!("{copies}/{of}"));
@@ -131,9 +131,8 @@ fn meta(palette: &Palette, bubble: &Bubble, clock: &Clock) -> String {
     parts.join("  ")
 }
 
-fn is_still_trying(state: &holdfast_common::client::model::OwnState, clock: &Clock) -> bool {
-    use holdfast_common::client::model::OwnState::Sending;
-    matches!(state, Sending { since_ms }
+fn is_still_trying(state: &OwnState, clock: &Clock) -> bool {
+    matches!(state, OwnState::Sending { since_ms }
         if clock.wall_ms.saturating_sub(*since_ms) >= words::STILL_TRYING_MS)
 }
 
@@ -151,7 +150,7 @@ fn sentence(bubble: &Bubble, clock: &Clock) -> String {
 }
 
 /// Where the bubble itself stands in its room.
-pub fn rect(laid: &Laid, bubble: &Bubble, room: Rect) -> Rect {
+pub(super) fn rect(laid: &Laid, bubble: &Bubble, room: Rect) -> Rect {
     let x = match bubble.is_own {
         true => room.right() - laid.size.x,
         false => room.left(),
@@ -160,7 +159,13 @@ pub fn rect(laid: &Laid, bubble: &Bubble, room: Rect) -> Rect {
 }
 
 /// Draws it; `is_lit`: the pointer or the keyboard is on it.
-pub fn paint(painter: &Painter, palette: &Palette, bubble: &Bubble, laid: &Laid, rect: Rect) {
+pub(super) fn paint(
+    painter: &Painter,
+    palette: &Palette,
+    bubble: &Bubble,
+    laid: &Laid,
+    rect: Rect,
+) {
     let fill = if bubble.is_own { palette.own_bubble } else { palette.their_bubble };
     let mut corners = CornerRadius::same(RADIUS_LARGE);
     match (bubble.is_own, bubble.ends_group, bubble.begins_group) {
@@ -179,7 +184,6 @@ pub fn paint(painter: &Painter, palette: &Palette, bubble: &Bubble, laid: &Laid,
     );
     painter.galley(meta, laid.meta.clone(), ink);
     if let Some(state) = state {
-        use holdfast_common::client::model::OwnState;
         let (glyph, _) = words::state(state, 0);
         let color = match state {
             OwnState::Read => palette.own_accent,
@@ -196,7 +200,7 @@ pub fn paint(painter: &Painter, palette: &Palette, bubble: &Bubble, laid: &Laid,
 }
 
 /// The link under a point of a bubble that is drawn at `rect`.
-pub fn link_at<'a>(laid: &'a Laid, rect: Rect, point: Pos2) -> Option<&'a str> {
+pub(super) fn link_at(laid: &Laid, rect: Rect, point: Pos2) -> Option<&str> {
     let within = point - (rect.min + MARGIN);
     if within.x < 0.0 || within.y < 0.0 || within.y > laid.text.size().y {
         return None;

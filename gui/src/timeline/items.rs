@@ -16,7 +16,7 @@ const GROUP_MS: u64 = 5 * 60 * 1_000;
 
 /// Names an item while others come and go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Key {
+pub(super) enum Key {
     /// The chip of the day that begins with this message.
     Day(Seq),
     /// The chip of a day that begins with an unanswered message.
@@ -31,7 +31,7 @@ pub enum Key {
 
 /// One line of a timeline.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Item {
+pub(super) enum Item {
     /// A day begins: what to call it.
     Day(Key, String),
     /// From here on it is unread.
@@ -42,7 +42,7 @@ pub enum Item {
 
 impl Item {
     /// Its name.
-    pub fn key(&self) -> Key {
+    pub(super) fn key(&self) -> Key {
         match self {
             Item::Day(key, _) => *key,
             Item::New => Key::New,
@@ -53,34 +53,39 @@ impl Item {
 
 /// A message as it is drawn.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Bubble {
+pub(super) struct Bubble {
     /// Its name.
-    pub key: Key,
+    pub(super) key: Key,
     /// Whether this account wrote it.
-    pub is_own: bool,
+    pub(super) is_own: bool,
     /// The author's name; nothing when that account is gone.
-    pub from: Option<String>,
+    pub(super) from: Option<String>,
     /// Its text, as the person wants it: an edit under way counts already.
-    pub text: String,
+    pub(super) text: String,
     /// When, milliseconds since the Unix epoch.
-    pub ts: u64,
+    pub(super) ts: u64,
     /// It has another text than it was sent with.
-    pub is_edited: bool,
+    pub(super) is_edited: bool,
     /// A tombstone.
-    pub is_deleted: bool,
+    pub(super) is_deleted: bool,
     /// What became of it; nothing for those of others.
-    pub state: Option<OwnState>,
+    pub(super) state: Option<OwnState>,
     /// An edit or deletion of it that no server has answered, by its state.
-    pub change: Option<OwnState>,
+    pub(super) change: Option<OwnState>,
     /// The first of a group: there is room above.
-    pub begins_group: bool,
+    pub(super) begins_group: bool,
     /// The last of a group: its corner points to its author.
-    pub ends_group: bool,
+    pub(super) ends_group: bool,
 }
 
 /// Everything that stands in a chat, oldest first. `unread_from`: where the line "New messages"
 /// stands.
-pub fn items(model: &Model, to: &Target, unread_from: Option<Seq>, clock: &Clock) -> Vec<Item> {
+pub(super) fn items(
+    model: &Model,
+    to: &Target,
+    unread_from: Option<Seq>,
+    clock: &Clock,
+) -> Vec<Item> {
     let mut items: Vec<Item> = Vec::new();
     let mut last: Option<(bool, u64)> = None;
     for entry in model.entries(to) {

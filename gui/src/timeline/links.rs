@@ -7,17 +7,17 @@ use std::ops::Range;
 
 /// A link in a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Link {
+pub(super) struct Link {
     /// Where it stands, in bytes.
-    pub bytes: Range<usize>,
+    pub(super) bytes: Range<usize>,
     /// And in characters.
-    pub chars: Range<usize>,
+    pub(super) chars: Range<usize>,
     /// Where it leads.
-    pub target: String,
+    pub(super) target: String,
 }
 
 /// All links of a text, in their order.
-pub fn find(text: &str) -> Vec<Link> {
+pub(super) fn find(text: &str) -> Vec<Link> {
     let mut links = Vec::new();
     let mut from = 0;
     while let Some(start) = next_start(text, from) {

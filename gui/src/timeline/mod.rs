@@ -129,10 +129,9 @@ impl Timeline {
             return;
         }
         let Some(conv) = conversation(model, to) else { return };
-        let Some(timeline) = model.timeline(conv).filter(|timeline| !timeline.is_empty()) else {
+        if model.timeline(conv).is_none_or(|timeline| timeline.is_empty()) {
             return;
-        };
-        let _ = timeline;
+        }
         self.is_placed = true;
         self.unread_from = model.first_unread(conv);
         self.anchor = self.unread_from.map(|_| (Key::New, PAD));

@@ -100,7 +100,9 @@ impl Window {
                 }
             }
             Wish::CancelEdit => {
-                self.chat.as_mut().is_some_and(Chat::cancel_edit);
+                if let Some(chat) = &mut self.chat {
+                    chat.cancel_edit();
+                }
             }
             Wish::LoadOlder(conv, before) => {
                 self.command(Command::LoadOlder { conv, before });

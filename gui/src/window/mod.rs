@@ -26,7 +26,6 @@ use jiff::tz::TimeZone;
 use crate::list::List;
 use crate::popups::{Changes, Preferences, Seen, Shown};
 use crate::sign_in::SignIn;
-use crate::wish::Wish;
 use crate::words::{self, Clock};
 use crate::{identity, keys};
 use act::Asked;
@@ -36,6 +35,9 @@ use chat::Chat;
 const KEY_PREFERENCES: &str = "preferences";
 const KEY_OPEN: &str = "open";
 
+/// Tells a person outside of the window: a title, a text, and whether with a sound.
+pub type Notify = Box<dyn FnMut(&str, &str, bool)>;
+
 /// How the window speaks to the world.
 pub struct Doors {
     /// Tells the engine what a person wants.
@@ -43,7 +45,7 @@ pub struct Doors {
     /// What happened.
     pub happened: Receiver<Happening>,
     /// Tells a person outside of the window: a title and a text.
-    pub notify: Box<dyn FnMut(&str, &str, bool)>,
+    pub notify: Notify,
     /// The wall clock, milliseconds since the Unix epoch.
     pub wall_ms: Box<dyn Fn() -> u64>,
     /// Where the person is.
@@ -134,7 +136,22 @@ impl Window {
                 self.popup = None;
                 self.chat = None;
             }
-            _ => {}
+            Update::Connection(_)
+            | Update::Session(_)
+            | Update::Conversation(_)
+            | Update::Listed
+            | Update::Opened { .. }
+            | Update::Older { .. }
+            | Update::Message(..)
+            | Update::Edited { .. }
+            | Update::Deleted(..)
+            | Update::PeerGone(_)
+            | Update::Copies { .. }
+            | Update::Outbox(_)
+            | Update::OutboxRemoved(_)
+            | Update::Draft(..)
+            | Update::Interface(..)
+            | Update::Answer(..) => {}
         }
         self.model.apply(update);
     }
@@ -221,7 +238,12 @@ impl Window {
             ConnectionState::Switching { since_ms, .. } => {
                 (since_ms + 1_000).saturating_sub(clock.wall_ms).max(20)
             }
-            _ => 60_000 - clock.wall_ms % 60_000,
+            ConnectionState::Idle
+            | ConnectionState::Connecting
+            | ConnectionState::Connected { .. }
+            | ConnectionState::NotConnected { .. }
+            | ConnectionState::Unconfirmed { .. }
+            | ConnectionState::IdentityChanged { .. } => 60_000 - clock.wall_ms % 60_000,
         };
         let trying = self.model.outbox().filter_map(|item| match item.state {
             OutboxState::Sent { since_ms } => {

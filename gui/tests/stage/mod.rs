@@ -5,7 +5,7 @@
 
 #![allow(dead_code, reason = "each program uses a part of it")]
 
-pub mod scenes;
+pub(crate) mod scenes;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -22,24 +22,24 @@ use holdfast_gui::window::{Doors, Window};
 use jiff::tz::TimeZone;
 
 /// The wall clock at the beginning: Monday, 23 November 2026, 14:03 UTC.
-pub const NOW_MS: u64 = 1_795_442_580_000;
+pub(crate) const NOW_MS: u64 = 1_795_442_580_000;
 /// A minute.
-pub const MINUTE_MS: u64 = 60_000;
+pub(crate) const MINUTE_MS: u64 = 60_000;
 
 /// See the module's page.
-pub struct Stage {
+pub(crate) struct Stage {
     happenings: Sender<Happening>,
     /// What the window has asked for, oldest first.
-    pub asked: Rc<RefCell<Vec<(CommandId, Command)>>>,
+    pub(crate) asked: Rc<RefCell<Vec<(CommandId, Command)>>>,
     /// What it told a person outside of the window.
-    pub told: Rc<RefCell<Vec<(String, String)>>>,
+    pub(crate) told: Rc<RefCell<Vec<(String, String)>>>,
     /// The wall clock.
-    pub wall_ms: Rc<Cell<u64>>,
+    pub(crate) wall_ms: Rc<Cell<u64>>,
 }
 
 impl Stage {
     /// A stage, and the window on it.
-    pub fn new() -> (Stage, Window) {
+    pub(crate) fn new() -> (Stage, Window) {
         let (happenings, happened) = unbounded();
         let asked: Rc<RefCell<Vec<_>>> = Rc::default();
         let told: Rc<RefCell<Vec<_>>> = Rc::default();
@@ -58,7 +58,7 @@ impl Stage {
     }
 
     /// Something happens.
-    pub fn feed(&self, updates: impl IntoIterator<Item = Update>) {
+    pub(crate) fn feed(&self, updates: impl IntoIterator<Item = Update>) {
         for update in updates {
             let happening = Happening::Update(EngineId(0), update);
             self.happenings.send(happening).expect("the window is there");
@@ -66,19 +66,19 @@ impl Stage {
     }
 
     /// The command that was given last is answered.
-    pub fn answer(&self, outcome: Result<Answer, Failure>) {
+    pub(crate) fn answer(&self, outcome: Result<Answer, Failure>) {
         let (id, _) = self.asked.borrow().last().cloned().expect("something was asked");
         self.feed([Update::Answer(id, outcome)]);
     }
 
     /// The commands so far; forgets them.
-    pub fn take(&self) -> Vec<Command> {
+    pub(crate) fn take(&self) -> Vec<Command> {
         self.asked.borrow_mut().drain(..).map(|(_, command)| command).collect()
     }
 }
 
 /// Alice, signed in and connected to a cluster where all is well.
-pub fn signed_in() -> Vec<Update> {
+pub(crate) fn signed_in() -> Vec<Update> {
     vec![
         Update::Session(SessionState::SignedIn {
             user: "alice".to_owned(),
@@ -90,7 +90,7 @@ pub fn signed_in() -> Vec<Update> {
 }
 
 /// Connected to this server.
-pub fn connected(server: u8) -> Update {
+pub(crate) fn connected(server: u8) -> Update {
     Update::Connection(ConnectionState::Connected {
         server: ServerId(server),
         address: format!("127.0.0.1:809{server}"),
@@ -99,7 +99,7 @@ pub fn connected(server: u8) -> Update {
 }
 
 /// So many of three servers are in sync.
-pub fn cluster(in_sync: u32) -> Update {
+pub(crate) fn cluster(in_sync: u32) -> Update {
     let server = |number: u8| {
         let state = match u32::from(number) {
             1 => ServerState::Primary,
@@ -123,11 +123,12 @@ pub fn cluster(in_sync: u32) -> Update {
         writable: true,
         waiting: None,
         servers: vec![server(1), server(2), server(3)],
+        diverged: 0,
     })
 }
 
 /// A message.
-pub fn message(seq: u64, own: bool, text: &str, ts: u64) -> MessageRecord {
+pub(crate) fn message(seq: u64, own: bool, text: &str, ts: u64) -> MessageRecord {
     let from = Some(if own { "alice" } else { "bob" }.to_owned());
     let view = MessageView {
         seq: Seq(seq),
@@ -141,7 +142,7 @@ pub fn message(seq: u64, own: bool, text: &str, ts: u64) -> MessageRecord {
 }
 
 /// A conversation whose newest message is this one.
-pub fn conversation(conv: u64, with: &str, last: MessageRecord) -> ConversationRecord {
+pub(crate) fn conversation(conv: u64, with: &str, last: MessageRecord) -> ConversationRecord {
     ConversationRecord {
         conv: ConversationId(conv),
         with: Some(with.to_owned()),
@@ -157,7 +158,7 @@ pub fn conversation(conv: u64, with: &str, last: MessageRecord) -> ConversationR
 }
 
 /// An own message in the outbox.
-pub fn outgoing(number: u8, to: Target, text: &str, state: OutboxState) -> Update {
+pub(crate) fn outgoing(number: u8, to: Target, text: &str, state: OutboxState) -> Update {
     Update::Outbox(OutboxItem {
         txn: Txn([number; 16]),
         number: u64::from(number),

@@ -12,12 +12,12 @@ use super::*;
 const DAY_MS: u64 = 24 * 60 * MINUTE_MS;
 
 /// Nobody is signed in.
-pub fn signed_out() -> Vec<Update> {
+pub(crate) fn signed_out() -> Vec<Update> {
     vec![Update::Session(SessionState::SignedOut(SignedOut::ByPerson))]
 }
 
 /// A conversation between two people, with all that can stand in one.
-pub fn talk() -> Vec<MessageRecord> {
+pub(crate) fn talk() -> Vec<MessageRecord> {
     let at = |minutes_ago: u64| NOW_MS - minutes_ago * MINUTE_MS;
     let mut messages = vec![
         message(1, false, "Morning! Did the new servers arrive?", at(60 * 26)),
@@ -40,7 +40,7 @@ pub fn talk() -> Vec<MessageRecord> {
         message(
             8,
             true,
-            "A word that does not end: Donaudampfschifffahrtsgesellschaftskapitänsmützenabzeichenverordnung",
+            "Endless: Donaudampfschifffahrtsgesellschaftskapitänsmützenabzeichenverordnung",
             at(40),
         ),
         message(9, false, "See you at five?\n\n- bring the cable\n- and the labels", at(12)),
@@ -52,7 +52,7 @@ pub fn talk() -> Vec<MessageRecord> {
 }
 
 /// Six people have written; bob's chat has the talk.
-pub fn inbox() -> Vec<Update> {
+pub(crate) fn inbox() -> Vec<Update> {
     let mut updates = signed_in();
     let talk = talk();
     let mut bob = conversation(1, "bob", talk.last().expect("it has messages").clone());
@@ -87,7 +87,7 @@ pub fn inbox() -> Vec<Update> {
 }
 
 /// bob's chat, open.
-pub fn chat() -> Vec<Update> {
+pub(crate) fn chat() -> Vec<Update> {
     let mut updates = inbox();
     updates.insert(0, Update::Interface("open".to_owned(), open_bob()));
     updates.push(Update::Opened { conv: ConversationId(1), messages: talk(), loading: false });
@@ -100,7 +100,7 @@ fn open_bob() -> String {
 }
 
 /// Own messages in every state.
-pub fn states() -> Vec<Update> {
+pub(crate) fn states() -> Vec<Update> {
     let mut updates = chat();
     let bob = || Target::Conversation(ConversationId(1));
     let sent = OutboxState::Sent { since_ms: NOW_MS - 2_000 };
@@ -117,7 +117,7 @@ pub fn states() -> Vec<Update> {
 }
 
 /// No server answers, and two messages wait.
-pub fn offline() -> Vec<Update> {
+pub(crate) fn offline() -> Vec<Update> {
     let mut updates = chat();
     updates.push(Update::Connection(ConnectionState::NotConnected {
         since_ms: NOW_MS - 7 * MINUTE_MS,
@@ -131,7 +131,7 @@ pub fn offline() -> Vec<Update> {
 }
 
 /// A server stopped answering a while ago.
-pub fn switching() -> Vec<Update> {
+pub(crate) fn switching() -> Vec<Update> {
     let mut updates = chat();
     updates.push(Update::Connection(ConnectionState::Switching {
         from: ServerId(1),
@@ -141,7 +141,7 @@ pub fn switching() -> Vec<Update> {
 }
 
 /// A first contact.
-pub fn first_contact() -> Vec<Update> {
+pub(crate) fn first_contact() -> Vec<Update> {
     let mut updates = signed_out();
     updates.push(Update::Connection(ConnectionState::Unconfirmed {
         address: "192.0.2.7:8091".to_owned(),
@@ -151,7 +151,7 @@ pub fn first_contact() -> Vec<Update> {
 }
 
 /// A known cluster shows another key.
-pub fn changed_key() -> Vec<Update> {
+pub(crate) fn changed_key() -> Vec<Update> {
     let mut updates = signed_out();
     updates.push(Update::Connection(ConnectionState::IdentityChanged {
         address: "192.0.2.7:8091".to_owned(),
@@ -162,14 +162,14 @@ pub fn changed_key() -> Vec<Update> {
 }
 
 /// A new account: no chats yet.
-pub fn nothing_yet() -> Vec<Update> {
+pub(crate) fn nothing_yet() -> Vec<Update> {
     let mut updates = signed_in();
     updates.push(Update::Listed);
     updates
 }
 
 /// Three hundred chats.
-pub fn many_chats() -> Vec<Update> {
+pub(crate) fn many_chats() -> Vec<Update> {
     let mut updates = signed_in();
     for number in 1..=300 {
         let last = message(5, number % 2 == 0, "See you tomorrow", NOW_MS - number * DAY_MS / 20);
