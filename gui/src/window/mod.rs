@@ -2,7 +2,7 @@
 //!
 //! Owns: the model, which chat is open, what stands above the panes, what was chosen. Driven by:
 //! `main` (eframe), and by tests, which feed it by hand. Invariants: no socket, file or wait in a
-//! frame; one model, drawn; whatever a view wants is a [`Wish`], carried out after drawing. Does
+//! frame; one model, drawn; whatever a view wants is a `Wish`, carried out after drawing. Does
 //! not: know how to reach a server.
 
 mod act;
