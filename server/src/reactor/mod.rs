@@ -30,6 +30,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use holdfast_common::ids::ServerId;
@@ -38,6 +39,7 @@ use holdfast_common::net::tls::Identity;
 use holdfast_common::protocol::LINE_BYTES_MAX;
 use mio::{Events, Interest, Poll, Token};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::flag::register_conditional_default;
 use signal_hook_mio::v1_0::Signals;
 
 use crate::entry::Index;
@@ -154,7 +156,8 @@ pub fn run(parts: Parts, reopen_logs: &mut dyn FnMut()) -> Result<Ended, LoopErr
     loop {
         if let Some(ended) = ended {
             reactor.say_goodbye(&mut events)?;
-            return Ok(ended);
+            let is_last = ended == Ended::Stopped || reactor.is_told_to_stop()?;
+            return Ok(if is_last { Ended::Stopped } else { ended });
         }
         ended = reactor.turn(&mut events, reopen_logs)?;
     }
@@ -171,6 +174,8 @@ struct Reactor {
     workers: Workers,
     bell: Arc<Bell>,
     signals: Signals,
+    /// A signal has asked for the end.
+    is_told: bool,
     next_token: usize,
     /// Listeners that have more connections waiting.
     accepting: Vec<Token>,
@@ -206,6 +211,7 @@ impl Reactor {
             workers,
             bell,
             signals,
+            is_told: false,
             next_token: FIRST_CONNECTION,
             accepting: Vec::new(),
             rest_until: None,
@@ -285,7 +291,10 @@ impl Reactor {
                     for signal in self.signals.pending() {
                         match signal {
                             SIGHUP => reopen_logs(),
-                            _ => self.inputs.push(Input::Stop),
+                            _ => {
+                                self.is_told = true;
+                                self.inputs.push(Input::Stop);
+                            }
                         }
                     }
                 }
@@ -408,6 +417,16 @@ impl Reactor {
     fn serve_http(&mut self, token: usize, now: Instant) {
         let uptime_s = now.duration_since(self.started).as_secs();
         self.http.proceed(token, Health { metrics: self.node.metrics(), uptime_s });
+    }
+
+    /// Whether this life is to have no successor. What a signal asks of a process that is about to
+    /// execute itself anew would be lost with its handlers: from here on it ends the process at
+    /// once.
+    fn is_told_to_stop(&mut self) -> io::Result<bool> {
+        for signal in [SIGTERM, SIGINT] {
+            register_conditional_default(signal, Arc::new(AtomicBool::new(true)))?;
+        }
+        Ok(self.is_told || self.signals.pending().any(|signal| signal != SIGHUP))
     }
 
     /// All is durable and the clients are sent away: their last lines are written and seen, then

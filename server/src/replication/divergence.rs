@@ -9,7 +9,7 @@
 //!
 //! A log of a higher ballot holds whatever was acknowledged below it, unless somebody went on
 //! without a proof; so a contradiction with what is committed here is never ordinary. Nothing is
-//! known to be equal only because it is old: it is compared by ballot ([`Origins`]).
+//! known to be equal only because it is old: it is compared by ballot (`Origins`).
 //!
 //! Owns: who notices, and the end of the yielding life. Driven by: appends and their answers.
 //! Invariants: who yields has promised nothing to the other history, if the contradiction shows in
