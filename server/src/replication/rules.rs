@@ -51,12 +51,13 @@ pub(crate) enum Rule {
     LeaseNeedsView,
     NoActiveVoterInColdStart,
     AdmitWithView,
+    ReadAsMember,
 }
 
 #[cfg(test)]
 impl Rule {
     /// All of them.
-    pub(crate) const ALL: [Rule; 34] = [
+    pub(crate) const ALL: [Rule; 35] = [
         Rule::AllOfView,
         Rule::CommitBeforeApply,
         Rule::ExactIncarnation,
@@ -91,6 +92,7 @@ impl Rule {
         Rule::LeaseNeedsView,
         Rule::NoActiveVoterInColdStart,
         Rule::AdmitWithView,
+        Rule::ReadAsMember,
     ];
 }
 

@@ -64,7 +64,7 @@ fn survey() {
 }
 
 /// Rules, the story that notices their absence, what then goes wrong, and within how many seeds.
-const NOTICED: [(Rule, Harm, &str, u64); 32] = [
+const NOTICED: [(Rule, Harm, &str, u64); 33] = [
     (Rule::AllOfView, Harm::Loss, "stopped primary", 20),
     (Rule::CommitBeforeApply, Harm::Loss, "slow disks", 20),
     (Rule::ExactIncarnation, Harm::Loss, "old proof", 20),
@@ -97,6 +97,7 @@ const NOTICED: [(Rule, Harm, &str, u64); 32] = [
     (Rule::OwnEntryCommit, Harm::Loss, "outranked", 60),
     (Rule::NoActiveVoterInColdStart, Harm::Loss, "last active votes", 20),
     (Rule::AdmitWithView, Harm::Wait, "beyond the log", 40),
+    (Rule::ReadAsMember, Harm::Loss, "leaving primary", 20),
 ];
 
 #[test]

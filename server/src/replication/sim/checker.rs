@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::entry::{Ballot, Entry, Incarnation};
+use crate::entry::{Ballot, Entry, Incarnation, Index};
 
 /// A broken promise, in a sentence.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -37,6 +37,8 @@ pub(crate) struct Checker {
     history: Vec<Entry>,
     leaders: BTreeMap<Ballot, Incarnation>,
     pub(crate) acknowledged: u64,
+    /// The highest index that anybody was told is stored.
+    acknowledged_upto: Index,
     pub(crate) violation: Option<Violation>,
 }
 
@@ -63,6 +65,20 @@ impl Checker {
         let leader = *self.leaders.entry(ballot).or_insert(who);
         if leader != who {
             self.fail(format!("{leader:?} and {who:?} led in {ballot}"));
+        }
+    }
+
+    /// Whoever proposed an entry is told that it is stored.
+    pub(crate) fn acknowledges(&mut self, index: Index) {
+        self.acknowledged += 1;
+        self.acknowledged_upto = self.acknowledged_upto.max(index);
+    }
+
+    /// A server would answer from a state that holds everything up to here, as the newest there is.
+    pub(crate) fn reads(&mut self, who: Incarnation, index: Index) {
+        if index < self.acknowledged_upto {
+            let upto = self.acknowledged_upto;
+            self.fail(format!("{who:?} reads at {index} as the newest, {upto} is acknowledged"));
         }
     }
 

@@ -73,12 +73,22 @@ impl World {
         if self.hosts[host].stalled_until > self.now || self.hosts[host].process.is_none() {
             return;
         }
-        // A timer may or may not overtake what has queued up.
+        // A question may come before anything that has queued up, and so may a timer.
+        self.read(host);
         if self.random.percent(30) {
             self.take(host, Arrival::Timer);
         }
         while let Some(arrival) = self.hosts[host].inbox.pop_front() {
             self.take(host, arrival);
+        }
+    }
+
+    /// Somebody asks this server, which believes to know the newest.
+    pub(crate) fn read(&mut self, host: usize) {
+        let target = &self.hosts[host];
+        let Some(process) = &target.process else { return };
+        if let Some(index) = process.machine.read_index(target.moment(self.now)) {
+            self.checker.reads(target.incarnation(), index);
         }
     }
 
@@ -249,7 +259,7 @@ impl World {
                 self.checker.leads(who, entry.ballot);
             }
             if process.proposed.remove(&entry.index.0) == Some(entry.ballot) {
-                self.checker.acknowledged += 1;
+                self.checker.acknowledges(entry.index);
             }
         }
         // Tables are made durable now and then; the log is cut below, now and then.

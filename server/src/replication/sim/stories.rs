@@ -129,6 +129,7 @@ pub(crate) fn all() -> Vec<(&'static str, Profiles)> {
         healed("forced", 3, proofs::forced),
         healed("inherited removal", 3, leases::inherited_removal),
         healed("leaving", 3, leases::leaving),
+        healed("leaving primary", 3, leases::leaving_primary),
         healed("stopped primary", 3, leases::stopped_primary),
         healed("stopped backup", 3, leases::stopped_backup),
         healed("readmitted", 3, leases::readmitted),

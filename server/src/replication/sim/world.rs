@@ -263,6 +263,7 @@ impl World {
                 if self.hosts[host].stalled_until > self.now {
                     self.hosts[host].inbox.push_back(arrival);
                 } else {
+                    self.read(host);
                     self.take(host, arrival);
                 }
             }

@@ -48,6 +48,20 @@ pub(crate) fn leaving(world: &mut World) -> Told {
     world.pass((5_000, 300_000))
 }
 
+/// A primary leaves and is let go, is stopped before it hears that all know it, and wakes inside of
+/// its lease: meanwhile the others have gone on without it.
+pub(crate) fn leaving_primary(world: &mut World) -> Told {
+    let (primary, b, c) = world.others();
+    world.feed(primary, Input::Leave);
+    world.until(500, |world| world.view(primary).1 && !world.names(primary, primary))?;
+    let until = world.now + world.random.within((350_000, 790_000));
+    world.stall(primary, until);
+    world.end_links(|link| link.from.0 == primary || link.to.0 == primary);
+    world.until(700, |world| world.is(b, Role::Primary) || world.is(c, Role::Primary))?;
+    world.run_until(until)?;
+    world.pass((5_000, 300_000))
+}
+
 /// A primary is stopped; another is elected, logs an entry, and dies with its backup; the first
 /// wakes, goes on alone, and dies; then all return, the first one last.
 pub(crate) fn stopped_primary(world: &mut World) -> Told {
