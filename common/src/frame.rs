@@ -146,7 +146,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// All lines of `bytes` fed in pieces of the given sizes, and whether it ended in `TooLarge`.
+    /// All lines of `bytes` fed in pieces of the given sizes, round and round (so there must be at
+    /// least one), and whether it ended in `TooLarge`.
     fn decode(bytes: &[u8], cuts: &[usize], limit: usize) -> (Vec<Vec<u8>>, bool) {
         let mut decoder = Decoder::new(limit);
         let mut lines = Vec::new();

@@ -59,6 +59,7 @@ fn pictures() -> Vec<Picture> {
         plain("offline-dark", scenes::offline),
         Picture { is_dark: false, ..plain("offline-light", scenes::offline) },
         plain("switching", scenes::switching),
+        plain("stopped", scenes::chat),
         plain("first-contact", scenes::first_contact),
         plain("changed-key", scenes::changed_key),
         opened("switcher", ctrl, Key::K),
@@ -114,6 +115,9 @@ impl eframe::App for Album {
             let value = format!("{theme} {} {flags} 280", picture.zoom_percent);
             stage.feed([Update::Interface("preferences".to_owned(), value)]);
             stage.feed((picture.updates)());
+            if picture.name == "stopped" {
+                stage.end("cannot keep messages in /home/alice: the disk is full");
+            }
             self.on_stage = Some((stage, window));
             ctx.set_theme(if picture.is_dark {
                 ThemePreference::Dark

@@ -76,8 +76,14 @@ impl Composer {
     }
 
     /// Draws it into all of `ui`, which is as high as it wants to be. `last_own`: what Up edits in
-    /// an empty composer.
-    pub fn ui(&mut self, ui: &mut Ui, enter_sends: bool, last_own: Option<Seq>) -> Vec<Wish> {
+    /// an empty composer. Where nothing can be sent, the text stays.
+    pub fn ui(
+        &mut self,
+        ui: &mut Ui,
+        enter_sends: bool,
+        can_send: bool,
+        last_own: Option<Seq>,
+    ) -> Vec<Wish> {
         let mut wishes = Vec::new();
         let palette = Palette::of(ui);
         let full = ui.max_rect();
@@ -94,7 +100,8 @@ impl Composer {
             rect.set_bottom(note.top());
             self.counter_ui(ui, palette, note);
         }
-        let is_ready = !self.text.trim().is_empty() && self.text.len() <= TEXT_BYTES_MAX;
+        let fits = !self.text.trim().is_empty() && self.text.len() <= TEXT_BYTES_MAX;
+        let is_ready = fits && can_send;
         self.field_ui(ui, palette, rect.with_max_x(rect.right() - TOUCH - GAP));
         let button = rect.with_min_x(rect.right() - TOUCH).with_min_y(rect.bottom() - TOUCH);
         let pressed = ui.scope_builder(UiBuilder::new().max_rect(button), |ui| {

@@ -11,8 +11,6 @@ use egui::{InputState, Key, Modifiers};
 pub enum Shortcut {
     /// People and chats.
     Switcher,
-    /// Find in the open chat.
-    Find,
     /// The chat above or below: `true` for below; the second says whether only unread ones count.
     Step(bool, bool),
     /// Scroll the messages by a page: `true` for down.
@@ -27,8 +25,6 @@ pub enum Shortcut {
     Zoom(bool),
     /// Text as at first.
     ZoomReset,
-    /// The next part of the window.
-    Zone,
     /// Away from here, one step.
     Escape,
 }
@@ -42,7 +38,6 @@ pub fn take(input: &mut InputState) -> Vec<Shortcut> {
     let all = [
         (ctrl, Key::K, Shortcut::Switcher),
         (ctrl, Key::N, Shortcut::Switcher),
-        (ctrl, Key::F, Shortcut::Find),
         (unread, Key::ArrowUp, Shortcut::Step(false, true)),
         (unread, Key::ArrowDown, Shortcut::Step(true, true)),
         (alt, Key::ArrowUp, Shortcut::Step(false, false)),
@@ -56,7 +51,6 @@ pub fn take(input: &mut InputState) -> Vec<Shortcut> {
         (ctrl, Key::Equals, Shortcut::Zoom(true)),
         (ctrl, Key::Minus, Shortcut::Zoom(false)),
         (ctrl, Key::Num0, Shortcut::ZoomReset),
-        (none, Key::F6, Shortcut::Zone),
         (none, Key::Escape, Shortcut::Escape),
     ];
     let taken = all.into_iter().filter(|(modifiers, key, _)| input.consume_key(*modifiers, *key));

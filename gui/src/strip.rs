@@ -46,6 +46,19 @@ pub fn banner_ui(ui: &mut Ui, model: &Model, clock: &Clock) -> Option<Wish> {
     wish
 }
 
+/// What stands above all else when the engine has ended: nothing is kept and nothing sent any more.
+pub fn ended_ui(ui: &mut Ui, why: &str) {
+    let palette = Palette::of(ui);
+    let frame = egui::Frame::new().fill(palette.danger).inner_margin(vec2(PAD, 2.0 * UNIT));
+    egui::Panel::top("ended").frame(frame).show_separator_line(false).show(ui, |ui| {
+        let text = format!(
+            "Holdfast has stopped: {why}. What was sent or waiting is kept. Copy what you are \
+             typing, mend it, and start the window again."
+        );
+        ui.label(RichText::new(text).font(Type::Small.font()).color(palette.on_danger));
+    });
+}
+
 /// The strip: a dot a server; a click shows the cluster.
 pub fn strip_ui(ui: &mut Ui, model: &Model) -> Option<Wish> {
     let palette = Palette::of(ui);
@@ -127,19 +140,7 @@ fn hover(model: &Model) -> String {
             Some(0) | None => String::new(),
             Some(lag) => format!(", {lag} entries behind"),
         };
-        format!("Server {}  {}  {}{lag}", server.server, server.addr, state_words(server.state))
+        format!("Server {}  {}  {}{lag}", server.server, server.addr, server.state.words())
     };
     cluster.servers.iter().map(line).collect::<Vec<_>>().join("\n")
-}
-
-/// What a server is, for people.
-pub fn state_words(state: ServerState) -> &'static str {
-    match state {
-        ServerState::Primary => "primary",
-        ServerState::InSync => "in sync",
-        ServerState::CatchingUp => "catching up",
-        ServerState::Down => "down",
-        ServerState::Silent => "silent",
-        ServerState::Unknown => "unknown",
-    }
 }

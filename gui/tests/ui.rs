@@ -38,15 +38,19 @@ fn shown(updates: Vec<holdfast_common::client::Update>) -> (Stage, Harness<'stat
     (stage, harness)
 }
 
-#[test]
-fn signing_in_takes_a_name_a_password_and_enter() {
-    let (stage, mut harness) = shown(scenes::signed_out());
-    harness.get_by_label("Name").type_text("alice");
+fn fill_in(harness: &mut Harness<'static, Window>, name: &str, pass: &str) {
+    harness.get_by_label("Name").type_text(name);
     harness.run_steps(2);
     harness.get_by_label("Password").focus();
     harness.run_steps(2);
-    harness.get_by_label("Password").type_text("correct horse");
+    harness.get_by_label("Password").type_text(pass);
     harness.run_steps(2);
+}
+
+#[test]
+fn signing_in_takes_a_name_a_password_and_enter() {
+    let (stage, mut harness) = shown(scenes::signed_out());
+    fill_in(&mut harness, "alice", "correct horse");
     harness.key_press(Key::Enter);
     harness.run_steps(2);
     let asked = stage.take();
@@ -57,12 +61,7 @@ fn signing_in_takes_a_name_a_password_and_enter() {
 #[test]
 fn a_wrong_password_is_said_below_it() {
     let (stage, mut harness) = shown(scenes::signed_out());
-    harness.get_by_label("Name").type_text("alice");
-    harness.run_steps(2);
-    harness.get_by_label("Password").focus();
-    harness.run_steps(2);
-    harness.get_by_label("Password").type_text("wrong horse");
-    harness.run_steps(2);
+    fill_in(&mut harness, "alice", "wrong horse");
     harness.get_by_label("Sign in").click();
     harness.run_steps(2);
     stage.answer(Err(Failure::Refused(ErrorReply::new(ErrorCode::WrongCredentials))));
@@ -111,4 +110,21 @@ fn ctrl_k_finds_a_chat_and_enter_opens_it() {
     harness.key_press(Key::Enter);
     harness.run_steps(3);
     assert!(stage.take().contains(&Command::Open(ConversationId(2))));
+}
+
+#[test]
+fn where_nothing_can_be_kept_it_is_said_and_what_is_typed_stays() {
+    let (stage, mut harness) = shown(scenes::chat());
+    harness.get_by_label("Message").focus();
+    harness.run_steps(2);
+    harness.get_by_label("Message").type_text("hello");
+    harness.run_steps(2);
+    stage.end("cannot keep messages in /home/alice: the disk is full");
+    harness.run_steps(2);
+    stage.take();
+    harness.key_press(Key::Enter);
+    harness.run_steps(2);
+    harness.get_by_label_contains("the disk is full");
+    assert!(!stage.take().iter().any(|command| matches!(command, Command::Send { .. })));
+    assert_eq!(harness.get_by_label("Message").value().as_deref(), Some("hello"));
 }

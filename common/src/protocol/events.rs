@@ -65,7 +65,7 @@ pub struct ServerStatus {
     pub lag: Option<u64>,
 }
 
-/// What one server knows of another.
+/// What one server knows of another; [`ServerState::words`] says it to people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ServerState {
@@ -81,6 +81,20 @@ pub enum ServerState {
     Silent,
     /// Not known.
     Unknown,
+}
+
+impl ServerState {
+    /// As people read it, in every client alike.
+    pub const fn words(self) -> &'static str {
+        match self {
+            ServerState::Primary => "primary",
+            ServerState::InSync => "in sync",
+            ServerState::CatchingUp => "catching up",
+            ServerState::Down => "down",
+            ServerState::Silent => "silent",
+            ServerState::Unknown => "unknown",
+        }
+    }
 }
 
 /// A message, as `history` shows it.

@@ -9,7 +9,7 @@ use holdfast_common::client::ConnectionState;
 use holdfast_common::protocol::{ServerState, Status};
 
 use super::{Seen, hint};
-use crate::strip::{dot_color, state_words};
+use crate::strip::dot_color;
 use crate::theme::{GAP, Palette, Type, UNIT};
 use crate::wish::Wish;
 
@@ -33,7 +33,7 @@ impl Changes {
             if was.is_some_and(|was| was.state != server.state) {
                 self.push(
                     now_ms,
-                    format!("Server {} is now {}", server.server, state_words(server.state)),
+                    format!("Server {} is now {}", server.server, server.state.words()),
                 );
             }
         }
@@ -84,11 +84,7 @@ pub(super) fn ui(ui: &mut Ui, palette: &Palette, seen: Seen<'_>) -> Vec<Wish> {
                 Some(lag) if lag > 0 => format!(", {lag} entries behind"),
                 Some(_) | None => String::new(),
             };
-            hint(
-                ui,
-                palette,
-                format!("{}  \u{b7}  {}{lag}", server.addr, state_words(server.state)),
-            );
+            hint(ui, palette, format!("{}  \u{b7}  {}{lag}", server.addr, server.state.words()));
         });
     }
     ui.add_space(GAP);

@@ -97,9 +97,8 @@ impl Shown {
     fn inner_ui(&mut self, ui: &mut Ui, palette: &Palette, seen: Seen<'_>) -> Vec<Wish> {
         let screen = ui.ctx().content_rect();
         let width = match self.popup {
-            Popup::Settings | Popup::Cluster => 120.0 * theme::UNIT,
+            Popup::Settings | Popup::Cluster | Popup::Shortcuts => 120.0 * theme::UNIT,
             Popup::Switcher
-            | Popup::Shortcuts
             | Popup::Details(..)
             | Popup::DeleteForBoth(..)
             | Popup::DeleteAccount

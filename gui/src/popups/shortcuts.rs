@@ -7,10 +7,9 @@ use crate::theme::{Palette, Type};
 use crate::wish::Wish;
 
 /// Keys, and what they do.
-const ALL: [(&str, &str); 15] = [
+const ALL: [(&str, &str); 13] = [
     ("Ctrl+K", "Go to a chat or a person"),
     ("Ctrl+N", "Write to somebody new"),
-    ("Ctrl+F", "Find in this chat"),
     ("Alt+Up, Alt+Down", "The chat above, below"),
     ("Alt+Shift+Up, Alt+Shift+Down", "The unread chat above, below"),
     ("Page Up, Page Down", "Scroll"),
@@ -19,7 +18,6 @@ const ALL: [(&str, &str); 15] = [
     ("Shift+Enter", "A new line"),
     ("Up, in an empty field", "Edit your last message"),
     ("Esc", "Close; cancel an edit; to the newest message"),
-    ("F6", "List, messages, field"),
     ("Ctrl+Comma", "Settings"),
     ("Ctrl+Slash", "This list"),
     ("Ctrl+Plus, Ctrl+Minus, Ctrl+0", "Larger, smaller, normal text"),

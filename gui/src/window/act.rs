@@ -184,7 +184,6 @@ impl Window {
                 }
                 None
             }
-            Shortcut::Find | Shortcut::Zone => None,
         }
     }
 

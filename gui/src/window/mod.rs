@@ -27,7 +27,7 @@ use crate::list::List;
 use crate::popups::{Changes, Preferences, Seen, Shown};
 use crate::sign_in::SignIn;
 use crate::words::{self, Clock};
-use crate::{identity, keys};
+use crate::{identity, keys, strip};
 use act::Asked;
 use chat::Chat;
 
@@ -195,6 +195,9 @@ impl Window {
         let clock = Clock { wall_ms: (self.doors.wall_ms)(), zone: self.doors.zone.clone() };
         let is_in = matches!(self.model.session(), SessionState::SignedIn { .. });
         let mut wishes = Vec::new();
+        if let Some(why) = &self.ended {
+            strip::ended_ui(ui, why);
+        }
         if is_in && self.popup.is_none() {
             for shortcut in ui.input_mut(keys::take) {
                 wishes.extend(self.shortcut(shortcut));

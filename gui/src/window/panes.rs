@@ -92,7 +92,9 @@ impl Window {
         let split = rect.bottom() - chat.composer.height(ui, rect.width());
         pane(ui, rect.with_min_y(split), |ui| {
             let last_own = chat.last_own(&self.model);
-            wishes.extend(chat.composer.ui(ui, self.preferences.enter_sends, last_own));
+            let enter_sends = self.preferences.enter_sends;
+            let can_send = self.ended.is_none();
+            wishes.extend(chat.composer.ui(ui, enter_sends, can_send, last_own));
         });
         pane(ui, rect.with_max_y(split), |ui| {
             wishes.extend(chat.timeline.ui(ui, &self.model, &chat.to, clock));

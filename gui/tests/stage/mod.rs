@@ -65,6 +65,12 @@ impl Stage {
         }
     }
 
+    /// The engine ends: what must be kept cannot be kept.
+    pub(crate) fn end(&self, why: &str) {
+        let happening = Happening::Ended(EngineId(0), why.to_owned());
+        self.happenings.send(happening).expect("the window is there");
+    }
+
     /// The command that was given last is answered.
     pub(crate) fn answer(&self, outcome: Result<Answer, Failure>) {
         let (id, _) = self.asked.borrow().last().cloned().expect("something was asked");

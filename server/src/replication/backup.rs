@@ -128,7 +128,14 @@ impl Replication {
     }
 
     fn refuse_append(&mut self, to: Incarnation, ballot: Ballot) {
-        let answer = Answer {
+        let answer = Answer { is_leaving: self.leaving.is_some(), ..self.holds_nothing(ballot) };
+        self.send(to, Message::Answer(answer));
+    }
+
+    /// An answer to whoever leads in this ballot that counts for nothing: no entry of its log is
+    /// said to be here.
+    pub(super) fn holds_nothing(&self, ballot: Ballot) -> Answer {
+        Answer {
             ballot,
             promise: self.log.promise(),
             round: 0,
@@ -136,9 +143,8 @@ impl Replication {
             durable: Index(0),
             committed: self.log.committed(),
             resend_after: None,
-            is_leaving: self.leaving.is_some(),
-        };
-        self.send(to, Message::Answer(answer));
+            is_leaving: false,
+        }
     }
 
     /// Follows whoever leads in this ballot; says no if that costs this life.

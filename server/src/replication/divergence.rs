@@ -20,7 +20,7 @@ use holdfast_common::ids::ServerId;
 
 use super::backup::Backup;
 use super::log::Log;
-use super::wire::{Answer, Append, Message, Place};
+use super::wire::{Append, Message, Place};
 use super::{Effect, Part, Replication, wire};
 use crate::entry::{Entry, Incarnation, Index, View};
 
@@ -32,17 +32,7 @@ impl Replication {
 
     /// Tells a primary that I do not follow what is committed here, and nothing else.
     pub(super) fn show_own_history(&mut self, to: Incarnation, append: &Append) {
-        let answer = Answer {
-            ballot: append.ballot,
-            promise: self.log.promise(),
-            round: 0,
-            stamp: self.now.into(),
-            durable: Index(0),
-            committed: self.log.committed(),
-            resend_after: None,
-            is_leaving: false,
-        };
-        self.send(to, Message::Answer(answer));
+        self.send(to, Message::Answer(self.holds_nothing(append.ballot)));
     }
 
     /// Whether a follower knows to be committed what my log never had: then it is told which log

@@ -180,7 +180,7 @@ fn bury_others(messages: &mut Messages<'_>, conv: ConversationId) -> Result<(), 
     Ok(())
 }
 
-/// Makes a row unreadable.
+/// Makes a row unreadable. Only tests call it, so it may panic.
 #[cfg(test)]
 pub(super) fn spoil(database: &Database, conv: ConversationId, seq: Seq) {
     let transaction = database.begin_write().unwrap();

@@ -147,7 +147,7 @@ pub(super) fn set_meta<T: Serialize>(
     Ok(())
 }
 
-/// Says that a file has another form.
+/// Says that a file has another form. Only tests call it, so it may panic.
 #[cfg(test)]
 pub(super) fn set_form(path: &Path, form: u32) {
     let database = Database::open(path).unwrap();

@@ -10,7 +10,7 @@ use holdfast_common::client::{
 };
 use holdfast_common::ids::ServerId;
 use holdfast_common::net::tls::Fingerprint;
-use holdfast_common::protocol::{Role, ServerState, Status};
+use holdfast_common::protocol::{Role, Status};
 
 use super::contact::{self, Contact};
 use super::options::Options;
@@ -78,7 +78,7 @@ pub(crate) fn describe_with(
     for server in &status.servers {
         let lag = server.lag.map_or("-".to_owned(), |lag| lag.to_string());
         let addr = safe_line(&server.addr);
-        let mut row = vec![server.server.to_string(), addr, state(server.state).to_owned(), lag];
+        let mut row = vec![server.server.to_string(), addr, server.state.words().to_owned(), lag];
         row.extend(column.map(|(_, cell)| cell(server.server)));
         rows.push(row);
     }
@@ -91,17 +91,6 @@ pub(crate) fn describe_with(
     let by = format!("as server {} ({role}) sees it, ballot {}", status.server, status.ballot);
     lines.push(colours.paint(Style::Dim, &safe_line(&by)));
     lines
-}
-
-pub(crate) fn state(state: ServerState) -> &'static str {
-    match state {
-        ServerState::Primary => "primary",
-        ServerState::InSync => "in sync",
-        ServerState::CatchingUp => "catching up",
-        ServerState::Down => "down",
-        ServerState::Silent => "silent",
-        ServerState::Unknown => "unknown",
-    }
 }
 
 /// Whom to ask: as for any command, but without opening the account that may be in use by a window.

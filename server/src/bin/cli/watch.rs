@@ -17,7 +17,7 @@ use jiff::Zoned;
 
 use super::output::{Output, Style, safe_line, tell};
 use super::problem::Problem;
-use super::status::{describe_with, show, state};
+use super::status::{describe_with, show};
 use super::survey::Survey;
 
 /// Between two rounds of questions, and two drawings.
@@ -127,7 +127,7 @@ fn changes(before: &Status, now: &Status) -> Vec<String> {
     for server in &now.servers {
         let was = before.servers.iter().find(|one| one.server == server.server);
         if let Some(was) = was.filter(|was| was.state != server.state) {
-            let (was, is) = (state(was.state), state(server.state));
+            let (was, is) = (was.state.words(), server.state.words());
             parts.push(format!("server {}: {was} -> {is}", server.server));
         }
     }

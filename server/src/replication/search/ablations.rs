@@ -74,11 +74,9 @@ fn return_without_the_survivor() -> Vec<Told> {
     [return_of_both(), elected].concat()
 }
 
-/// The first is about to remove the second, the second is elected by the third, the first is
-/// elected again by the third, and the second hears nothing of it.
-fn inherited_removal() -> Vec<Told> {
-    let asked = [Do(Deliver(0, 2)), Do(Deliver(2, 0))].repeat(2);
-    let elected = vec![
+/// The second stands, and has the third's vote.
+fn second_is_elected() -> Vec<Told> {
+    vec![
         Do(Stand(1)),
         Do(Deliver(1, 2)),
         Do(Deliver(2, 1)),
@@ -86,34 +84,31 @@ fn inherited_removal() -> Vec<Told> {
         Do(Deliver(1, 2)),
         Do(Sync(2)),
         Do(Deliver(2, 1)),
-    ];
+    ]
+}
+
+/// The first is about to remove the second, the second is elected by the third, the first is
+/// elected again by the third, and the second hears nothing of it.
+fn inherited_removal() -> Vec<Told> {
+    let asked = [Do(Deliver(0, 2)), Do(Deliver(2, 0))].repeat(2);
+    let elected = second_is_elected();
     [vec![Do(Tick(0)), Do(Jump)], asked, vec![Do(Jump)], elected, vec![Among(&[0, 2])]].concat()
 }
 
 /// The first is stopped; the second is elected, logs an entry that nobody gets, and dies with the
 /// third; the first goes on alone and dies; all return.
 fn generations_meet() -> Vec<Told> {
-    vec![
-        Do(Jump),
-        Do(Stand(1)),
-        Do(Deliver(1, 2)),
-        Do(Deliver(2, 1)),
-        Do(Sync(1)),
-        Do(Deliver(1, 2)),
-        Do(Sync(2)),
-        Do(Deliver(2, 1)),
+    let alone = vec![
         Do(Sync(1)),
         Do(Crash(1, false)),
         Do(Crash(2, false)),
         Do(Find(0, 1)),
         Do(Find(0, 2)),
         Among(&[0]),
-        Do(Crash(0, false)),
-        Do(Start(0)),
-        Do(Start(1)),
-        Do(Start(2)),
-        Among(&[0, 1, 2]),
-    ]
+    ];
+    let returns =
+        vec![Do(Crash(0, false)), Do(Start(0)), Do(Start(1)), Do(Start(2)), Among(&[0, 1, 2])];
+    [vec![Do(Jump)], second_is_elected(), alone, returns].concat()
 }
 
 /// One of two died, and is sent the log when it is back.
