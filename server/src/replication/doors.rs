@@ -302,13 +302,13 @@ impl Replication {
     /// Up to here a state holds everything that anybody has acknowledged by this moment; nothing
     /// while this server cannot know. A primary knows it as long as its lease runs: nothing commits
     /// without a member that was not removed. One that leaves is removed without a wait, so it is a
-    /// member no more although its lease runs. Before its own first entry is committed, it may lack
-    /// knowledge of what its predecessor committed.
+    /// member no more although its lease runs; and a view of one may be another's. Before its own
+    /// first entry is committed, it may lack knowledge of what its predecessor committed.
     pub fn read_index(&self, at: Moment) -> Option<Index> {
         let Part::Primary(primary) = &self.part else { return None };
         let is_alone = self.log.live_views().iter().all(|placed| placed.view.members.len() == 1);
         let counts = self.is_member() || !holds!(self.settings.rules, ReadAsMember);
-        let leads = is_alone || counts && self.lease.covers(at);
+        let leads = counts && (is_alone || self.lease.covers(at));
         (leads && self.log.commit() >= primary.opening()).then_some(self.log.commit())
     }
 

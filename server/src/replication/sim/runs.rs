@@ -138,6 +138,11 @@ fn what_once_failed_ends_well() {
     // A primary did not see that a snapshot had come to stand where it was about to send one.
     run(202_117, &Profile::of("stopped backup", 3, story)).unwrap();
     run(225_760, &Profile::mixed(225_760, 3)).unwrap();
+    // One that had left a view of one other behind took that for being alone, and read as the
+    // newest what the other had gone beyond.
+    for (seed, servers) in [(7_118, 3), (29_448, 3), (2_323, 5)] {
+        run(seed, &Profile::mixed(seed, servers)).unwrap();
+    }
     let story = super::stories::joins::death_while_joining;
     let joining = Profile { heals: false, ..Profile::of("joining", 3, story) };
     for seed in [2056, 5909] {
