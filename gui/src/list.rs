@@ -219,8 +219,3 @@ fn sentence(row: &Row<'_>, name: &str, clock: &Clock) -> String {
     };
     format!("{name}{unread}{time}: {}{text}", lead.unwrap_or_default())
 }
-
-/// Whether something in it is unread.
-pub fn is_unread(row: &Row<'_>) -> bool {
-    row.unread > 0
-}

@@ -44,10 +44,6 @@ pub enum Wish {
     Edit(Seq),
     /// Stop editing.
     CancelEdit,
-    /// Load what is above.
-    LoadOlder(ConversationId, Seq),
-    /// The person has seen everything up to here.
-    Seen(ConversationId, Seq),
     /// Put this into the clipboard.
     Copy(String),
     /// Open a link in the browser.

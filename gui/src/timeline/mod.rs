@@ -213,7 +213,7 @@ impl Timeline {
             return None;
         }
         self.asked_older = Some(before);
-        Some(Wish::LoadOlder(conv, before))
+        Some(Wish::Do(Command::LoadOlder { conv, before }))
     }
 
     /// What is on the screen of a window that has the focus is read.
@@ -227,7 +227,8 @@ impl Timeline {
         self.left_end_at = None;
         let has_focus = ui.input(|input| input.viewport().focused.unwrap_or(true));
         let record = model.conversation(conv)?;
-        (has_focus && record.read < newest).then_some(Wish::Seen(conv, newest))
+        let command = Command::MarkRead { conv, upto: newest };
+        (has_focus && record.read < newest).then_some(Wish::Do(command))
     }
 
     fn visible(

@@ -4,12 +4,12 @@
 //! answer reaches whoever asked, or is of no interest to anybody. Does not: draw.
 
 use egui::{OpenUrl, Ui};
+use holdfast_common::client::model::Row;
 use holdfast_common::client::{Answer, Command, CommandId, Failure, Question};
 use holdfast_common::protocol::{Reply, Target};
 
 use super::{Chat, KEY_OPEN, KEY_PREFERENCES, Window};
 use crate::keys::Shortcut;
-use crate::list;
 use crate::popups::Shown;
 use crate::wish::{Popup, Preference, Wish};
 use crate::words;
@@ -104,12 +104,6 @@ impl Window {
                     chat.cancel_edit();
                 }
             }
-            Wish::LoadOlder(conv, before) => {
-                self.command(Command::LoadOlder { conv, before });
-            }
-            Wish::Seen(conv, upto) => {
-                self.command(Command::MarkRead { conv, upto });
-            }
             Wish::Copy(text) => ui.ctx().copy_text(text),
             Wish::CopyDiagnostics => ui.ctx().copy_text(self.diagnostics()),
             Wish::Browse(url) => ui.ctx().open_url(OpenUrl::new_tab(url)),
@@ -192,7 +186,7 @@ impl Window {
         let rows = self.model.rows();
         let open = self.chat.as_ref().map(|chat| self.model.resolve(&chat.to));
         let at = rows.iter().position(|row| Some(&row.to) == open.as_ref());
-        let fits = |row: &&_| list::is_unread(row) || !is_unread;
+        let fits = |row: &&Row<'_>| row.unread > 0 || !is_unread;
         let found = match (is_down, at) {
             (true, at) => rows.iter().skip(at.map_or(0, |at| at + 1)).find(fits),
             (false, at) => rows.iter().take(at.unwrap_or(0)).rev().find(fits),
