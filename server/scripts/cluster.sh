@@ -16,8 +16,8 @@ scratch=
 # Makes `scratch`, a folder that goes when the script ends.
 make_scratch() {
     [ -z "$scratch" ] || return 0
-    scratch=$(mktemp -d "${TMPDIR:-/tmp}/holdfast.XXXXXX") || 
-        die 1 "no folder can be made in ${TMPDIR:-/tmp}: make room there, or let TMPDIR name another"
+    scratch=$(mktemp -d "${TMPDIR:-/tmp}/holdfast.XXXXXX") ||
+        die 1 "no folder can be made in ${TMPDIR:-/tmp}: make room, or let TMPDIR name another"
     trap 'rm -rf "$scratch"' EXIT
 }
 
