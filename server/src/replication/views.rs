@@ -134,8 +134,10 @@ impl Replication {
         self.answers(one) && self.peer(one).is_some_and(near)
     }
 
-    /// A view of another primary that drops somebody: that one's lease may still run, granted by
-    /// whoever led in between. It is not committed before every such lease has ended.
+    /// A view that drops somebody, and that this primary did not choose by what it has heard since
+    /// its election: it is inherited, or of a cold start. The lease of whoever is dropped may still
+    /// run, granted by whoever led in between or by the former lives of those who voted now. It is
+    /// not committed before every such lease has ended.
     pub(super) fn waits_for_inherited_removal(&self, index: Index) -> bool {
         let Part::Primary(primary) = &self.part else { return false };
         let waited = self.now.at.ms_since(primary.elected()) >= self.settings.remove_ms;
@@ -153,7 +155,7 @@ impl Replication {
             })
         };
         let is_inherited =
-            |placed: &Placed| placed.index > self.log.commit() && placed.index < primary.opening();
+            |placed: &Placed| placed.index > self.log.commit() && placed.index <= primary.opening();
         let mut views = live.iter().enumerate().take_while(|(_, placed)| placed.index <= index);
         views.any(|(at, placed)| is_inherited(placed) && drops(at, placed))
     }
