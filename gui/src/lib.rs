@@ -7,6 +7,7 @@ pub mod identity;
 pub mod keys;
 pub mod list;
 pub mod paint;
+pub mod place;
 pub mod popups;
 pub mod sign_in;
 pub mod strip;

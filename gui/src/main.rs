@@ -24,8 +24,9 @@ use holdfast_common::client::driver::{self, Encryption, EngineId, Member, Storag
 use holdfast_common::client::{Command, CommandId, Settings, Stored};
 use holdfast_common::config;
 use holdfast_gui::address::Address;
+use holdfast_gui::place::{self, Place};
 use holdfast_gui::theme;
-use holdfast_gui::window::{Doors, Window};
+use holdfast_gui::window::{Doors, KEY_PLACE, Window};
 
 /// The desktop client of Holdfast.
 #[derive(Debug, Parser)]
@@ -70,6 +71,12 @@ impl eframe::App for App {
         }
     }
 
+    fn on_exit(&mut self, _gl: Option<&eframe::glow::Context>) {
+        if let App::Running(window) = self {
+            window.leave();
+        }
+    }
+
     fn ui(&mut self, ui: &mut egui::Ui, _frame: &mut eframe::Frame) {
         match self {
             App::Running(window) => window.ui(ui),
@@ -89,14 +96,15 @@ impl eframe::App for App {
 fn main() -> ExitCode {
     let options = Options::parse();
     let context: Arc<OnceLock<egui::Context>> = Arc::default();
-    let app = open(&options, context.clone());
+    let (app, stood) = open(&options, context.clone());
     if let App::Failed(sentence) = &app {
         eprintln!("holdfast-gui: {sentence}");
     }
     let result = eframe::run_native(
         "holdfast",
-        native_options(),
+        native_options(stood),
         Box::new(move |creation| {
+            correct_place(creation);
             theme::install(&creation.egui_ctx);
             // It is set once, here.
             context.set(creation.egui_ctx.clone()).ok();
@@ -115,36 +123,69 @@ fn main() -> ExitCode {
     }
 }
 
-fn native_options() -> eframe::NativeOptions {
+fn native_options(stood: Place) -> eframe::NativeOptions {
     eframe::NativeOptions {
-        viewport: egui::ViewportBuilder::default()
+        viewport: stood
+            .builder()
             .with_app_id("holdfast")
             .with_title("Holdfast")
-            .with_icon(theme::icon())
-            .with_inner_size([1_000.0, 700.0])
-            .with_min_inner_size([360.0, 400.0]),
+            .with_icon(theme::icon()),
+
         renderer: eframe::Renderer::Glow,
         ..eframe::NativeOptions::default()
     }
 }
 
-/// What is kept is opened, and an engine started if it is known which servers are meant.
-fn open(options: &Options, context: Arc<OnceLock<egui::Context>>) -> App {
+/// Moves a window that stands where nobody could reach it, before it is seen.
+fn correct_place(creation: &eframe::CreationContext<'_>) {
+    let Some(window) = creation.winit_window() else { return };
+    let Ok(at) = window.outer_position() else { return };
+    #[expect(clippy::cast_precision_loss, reason = "screens have fewer pixels than that")]
+    let rect = |x: i32, y: i32, width: u32, height: u32| {
+        let size = egui::vec2(width as f32, height as f32);
+        egui::Rect::from_min_size(egui::pos2(x as f32, y as f32), size)
+    };
+    let screens = window.available_monitors().map(|screen| {
+        let (at, size) = (screen.position(), screen.size());
+        rect(at.x, at.y, size.width, size.height)
+    });
+    let screens: Vec<_> = screens.collect();
+    let size = window.outer_size();
+    if let Some(to) = place::corrected(rect(at.x, at.y, size.width, size.height), &screens) {
+        log::info!("the window is moved onto a screen, to {to}");
+        let to = to / creation.egui_ctx.pixels_per_point();
+        creation.egui_ctx.send_viewport_cmd(egui::ViewportCommand::OuterPosition(to));
+    }
+}
+
+/// What is kept is opened, and an engine started if it is known which servers are meant. Also says
+/// where the window stood.
+fn open(options: &Options, context: Arc<OnceLock<egui::Context>>) -> (App, Place) {
+    let failed = |sentence| (App::Failed(sentence), Place::default());
     let Some(folder) = cache::folder(std::env::var_os("HOLDFAST_HOME")) else {
         let text = "There is no home folder to keep messages in. Set HOLDFAST_HOME to a folder.";
-        return App::Failed(text.to_owned());
+        return failed(text.to_owned());
     };
     let (cache, stored) = match Cache::open(&folder) {
         Ok(opened) => opened,
-        Err(error) => return App::Failed(error.to_string()),
+        Err(error) => return failed(error.to_string()),
     };
-    match servers(options, &stored) {
+    let stood = stood(&stored);
+    let app = match servers(options, &stored) {
         Ok(Some(servers)) => start(Kept { cache, stored, context }, servers),
         Ok(None) => {
             App::Asking(Address::default(), Some(Box::new(Kept { cache, stored, context })))
         }
         Err(sentence) => App::Failed(sentence),
-    }
+    };
+    (app, stood)
+}
+
+/// Where the window stood, as its account remembers.
+fn stood(stored: &Stored) -> Place {
+    let kept = stored.account.iter().flat_map(|account| &account.interface);
+    let mut kept = kept.filter(|(key, _)| key == KEY_PLACE);
+    kept.next().and_then(|(_, text)| Place::from_text(text)).unwrap_or_default()
 }
 
 /// Out of the options, else what earlier sign-ins have taught, else the settings; nothing: a

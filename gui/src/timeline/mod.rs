@@ -72,6 +72,32 @@ impl Timeline {
         self.anchor = None;
     }
 
+    /// Stands where it stood in an earlier life: at a message, so far below the upper end.
+    pub fn stand(&mut self, kept: &str) {
+        let numbers = kept.split_once(' ');
+        let numbers = numbers.and_then(|(seq, below)| seq.parse().ok().zip(below.parse().ok()));
+        self.anchor = numbers.map(|(seq, below)| (Key::Message(Seq(seq)), below));
+    }
+
+    /// Where it stands, to be kept; empty at the end.
+    pub fn standing(&self) -> String {
+        let Some((key, below)) = self.anchor else { return String::new() };
+        if let Key::Message(seq) = key {
+            // It may not be loaded yet.
+            return format!("{} {below:.0}", seq.0);
+        }
+        let at = self.items.iter().position(|item| item.key() == key);
+        let Some(at) = at else { return String::new() };
+        // Days and lines come and go: the message below them stays.
+        let message = self.items[at..].iter().zip(at..).find_map(|(item, at)| match item.key() {
+            Key::Message(seq) => Some((seq, self.tops[at])),
+            Key::Day(_) | Key::DayOfOutgoing(_) | Key::New | Key::Outgoing(_) => None,
+        });
+        message.map_or_else(String::new, |(seq, top)| {
+            format!("{} {:.0}", seq.0, top - self.tops[at] + below)
+        })
+    }
+
     /// Scrolls by nearly a view, as soon as it is drawn.
     pub fn page(&mut self, is_down: bool) {
         self.paging = Some(is_down);
@@ -123,7 +149,8 @@ impl Timeline {
         wishes
     }
 
-    /// At the first sight of a chat: at the first unread message, else at the end.
+    /// At the first sight of a chat: where it stood before, else at the first unread message, else
+    /// at the end.
     fn place(&mut self, model: &Model, to: &Target) {
         if self.is_placed {
             return;
@@ -134,7 +161,9 @@ impl Timeline {
         }
         self.is_placed = true;
         self.unread_from = model.first_unread(conv);
-        self.anchor = self.unread_from.map(|_| (Key::New, PAD));
+        if self.anchor.is_none() {
+            self.anchor = self.unread_from.map(|_| (Key::New, PAD));
+        }
     }
 
     /// Makes and measures the items, where what they are made of has changed.
@@ -189,7 +218,12 @@ impl Timeline {
     fn offset(&mut self, height: f32, total: f32) -> f32 {
         let end = (total - height).max(0.0);
         let Some((key, below)) = self.anchor else { return end };
-        match self.items.iter().position(|item| item.key() == key) {
+        let found = self.items.iter().position(|item| match (item.key(), key) {
+            // That message itself may be gone.
+            (Key::Message(seq), Key::Message(kept)) => seq >= kept,
+            (key, kept) => key == kept,
+        });
+        match found {
             Some(at) => (self.tops[at] - below).clamp(0.0, end),
             None => end,
         }
@@ -209,7 +243,11 @@ impl Timeline {
         let conv = conversation(model, to)?;
         let timeline = model.timeline(conv)?;
         let before = timeline.older_than()?;
-        if offset > LOAD_AHEAD || timeline.is_loading() || self.asked_older == Some(before) {
+        let is_wanted = matches!(self.anchor, Some((Key::Message(kept), _)) if kept < before);
+        if offset > LOAD_AHEAD && !is_wanted
+            || timeline.is_loading()
+            || self.asked_older == Some(before)
+        {
             return None;
         }
         self.asked_older = Some(before);

@@ -8,7 +8,7 @@ use holdfast_common::client::model::Row;
 use holdfast_common::client::{Answer, Command, CommandId, Failure, Question};
 use holdfast_common::protocol::{Reply, Target};
 
-use super::{Chat, KEY_OPEN, KEY_PREFERENCES, Window};
+use super::{Chat, KEY_OPEN, KEY_PREFERENCES, KEY_SCROLL, Window};
 use crate::keys::Shortcut;
 use crate::popups::Shown;
 use crate::wish::{Popup, Preference, Wish};
@@ -140,6 +140,9 @@ impl Window {
         self.close();
         let value = serde_json::to_string(&to).unwrap_or_default();
         self.command(Command::KeepInterface { key: KEY_OPEN.to_owned(), value });
+        let (key, value) = (KEY_SCROLL.to_owned(), String::new());
+        self.command(Command::KeepInterface { key, value });
+        self.kept_scroll.is_kept("");
         self.chat = Some(Chat::new(to, &self.model));
     }
 

@@ -11,11 +11,9 @@ use holdfast_common::client::model::{Entry, Model};
 use holdfast_common::ids::Seq;
 use holdfast_common::protocol::Target;
 
+use super::kept::AFTER_S;
 use crate::composer::Composer;
 use crate::timeline::{self, Timeline};
-
-/// Typed text is kept so long after the last key, seconds.
-const KEEP_AFTER_S: f64 = 0.5;
 
 /// See the module's page.
 #[derive(Debug)]
@@ -43,6 +41,17 @@ impl Chat {
             kept: text,
             changed_at: None,
         }
+    }
+
+    /// With its timeline where it stood in an earlier life.
+    pub(super) fn scrolled(mut self, kept: &str) -> Chat {
+        self.timeline.stand(kept);
+        self
+    }
+
+    /// Where its timeline stands, as it is kept.
+    pub(super) fn scroll(&self) -> String {
+        self.timeline.standing()
     }
 
     /// Asks for its messages, once it is a conversation.
@@ -111,8 +120,8 @@ impl Chat {
             true => *self.changed_at.insert(now),
             false => *self.changed_at.get_or_insert(now),
         };
-        if now - since < KEEP_AFTER_S {
-            let wait = Duration::from_secs_f64(KEEP_AFTER_S - (now - since));
+        if now - since < AFTER_S {
+            let wait = Duration::from_secs_f64(AFTER_S - (now - since));
             ui.ctx().request_repaint_after(wait);
             return None;
         }

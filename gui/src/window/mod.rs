@@ -7,6 +7,7 @@
 
 mod act;
 mod chat;
+mod kept;
 mod panes;
 
 use std::collections::BTreeMap;
@@ -24,16 +25,15 @@ use holdfast_common::protocol::Target;
 use jiff::tz::TimeZone;
 
 use crate::list::List;
+use crate::place::Place;
 use crate::popups::{Changes, Preferences, Seen, Shown};
 use crate::sign_in::SignIn;
 use crate::words::{self, Clock};
 use crate::{identity, keys, strip};
 use act::Asked;
 use chat::Chat;
-
-/// Where the screens keep things, in the account's place.
-const KEY_PREFERENCES: &str = "preferences";
-const KEY_OPEN: &str = "open";
+pub use kept::KEY_PLACE;
+use kept::{KEY_OPEN, KEY_PREFERENCES, KEY_SCROLL, Resting};
 
 /// Tells a person outside of the window: a title, a text, and whether with a sound.
 pub type Notify = Box<dyn FnMut(&str, &str, bool)>;
@@ -64,6 +64,9 @@ pub struct Window {
     popup: Option<Shown>,
     changes: Changes,
     preferences: Preferences,
+    place: Option<Place>,
+    kept_place: Resting,
+    kept_scroll: Resting,
     /// The preferences and the open chat of an earlier life have been taken up.
     is_restored: bool,
     /// Why the engine has ended, in a sentence.
@@ -85,6 +88,9 @@ impl Window {
             popup: None,
             changes: Changes::default(),
             preferences: Preferences::default(),
+            place: None,
+            kept_place: Resting::new(KEY_PLACE),
+            kept_scroll: Resting::new(KEY_SCROLL),
             is_restored: false,
             ended: None,
             title: String::new(),
@@ -178,9 +184,14 @@ impl Window {
             self.preferences = Preferences::from_text(text);
         }
         self.look(ctx);
+        let place = self.model.interface(KEY_PLACE).unwrap_or_default();
+        self.place = Place::from_text(place);
+        self.kept_place.is_kept(place);
+        let scroll = self.model.interface(KEY_SCROLL).unwrap_or_default();
+        self.kept_scroll.is_kept(scroll);
         let open = self.model.interface(KEY_OPEN).and_then(|text| serde_json::from_str(text).ok());
         if let Some(to) = open {
-            self.chat = Some(Chat::new(to, &self.model));
+            self.chat = Some(Chat::new(to, &self.model).scrolled(scroll));
         }
     }
 
@@ -225,9 +236,29 @@ impl Window {
     }
 
     fn keep(&mut self, ui: &Ui) {
-        let Some(chat) = &mut self.chat else { return };
-        let commands = [chat.load(&self.model), chat.keep(ui)];
-        for command in commands.into_iter().flatten() {
+        if !self.is_restored {
+            return;
+        }
+        let mut commands = Vec::new();
+        self.place = Place::now(ui.ctx(), self.place).or(self.place);
+        commands.extend(self.place.and_then(|place| self.kept_place.look(ui, place.to_text())));
+        if let Some(chat) = &mut self.chat {
+            commands.extend(chat.load(&self.model));
+            commands.extend(chat.keep(ui));
+            commands.extend(self.kept_scroll.look(ui, chat.scroll()));
+        }
+        for command in commands {
+            self.command(command);
+        }
+    }
+
+    /// The window closes: what would be kept a moment later is kept now.
+    pub fn leave(&mut self) {
+        let mut commands = Vec::new();
+        commands.extend(self.kept_place.now());
+        commands.extend(self.kept_scroll.now());
+        commands.extend(self.chat.take().and_then(Chat::leave));
+        for command in commands {
             self.command(command);
         }
     }
