@@ -16,10 +16,10 @@ mod notify;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Parser;
-use holdfast_common::client::cache::{self, Cache};
+use holdfast_common::client::cache::{self, Cache, CacheError};
 use holdfast_common::client::driver::{self, Encryption, EngineId, Member, Storage};
 use holdfast_common::client::{Command, CommandId, Settings, Stored};
 use holdfast_common::config;
@@ -27,6 +27,10 @@ use holdfast_gui::address::Address;
 use holdfast_gui::place::{self, Place};
 use holdfast_gui::theme;
 use holdfast_gui::window::{Doors, KEY_PLACE, Window};
+
+/// How often, and how long, an account's place that is taken is waited for.
+const IN_USE_TRIES: u32 = 5;
+const IN_USE_WAIT: Duration = Duration::from_millis(40);
 
 /// The desktop client of Holdfast.
 #[derive(Debug, Parser)]
@@ -166,7 +170,7 @@ fn open(options: &Options, context: Arc<OnceLock<egui::Context>>) -> (App, Place
         let text = "There is no home folder to keep messages in. Set HOLDFAST_HOME to a folder.";
         return failed(text.to_owned());
     };
-    let (cache, stored) = match Cache::open(&folder) {
+    let (cache, stored) = match open_cache(&folder) {
         Ok(opened) => opened,
         Err(error) => return failed(error.to_string()),
     };
@@ -179,6 +183,18 @@ fn open(options: &Options, context: Arc<OnceLock<egui::Context>>) -> (App, Place
         Err(sentence) => App::Failed(sentence),
     };
     (app, stood)
+}
+
+/// A second window of an account has a place of its own. A process that was killed a moment ago may
+/// not have let go of the account's yet: that is waited for.
+fn open_cache(folder: &Path) -> Result<(Cache, Stored), CacheError> {
+    for _ in 0..IN_USE_TRIES {
+        match Cache::open(folder) {
+            Err(CacheError::InUse { .. }) => std::thread::sleep(IN_USE_WAIT),
+            opened => return opened,
+        }
+    }
+    Cache::open_beside(folder)
 }
 
 /// Where the window stood, as its account remembers.
@@ -224,18 +240,19 @@ fn start(kept: Kept, servers: Vec<String>) -> App {
             context.request_repaint();
         }
     };
-    let has_account = stored.home.last.is_some();
+    let last = stored.home.last.as_ref().map(|key| key.user.clone());
+    let second = last.clone().filter(|_| cache.is_beside());
     let storage = Storage::Disk(cache);
     let member = Member { settings, storage, stored, encryption: Encryption::Tls };
     let (handle, happened) = match driver::spawn(vec![member], Box::new(notify)) {
         Ok(started) => started,
         Err(error) => return App::Failed(format!("The client cannot start: {error}")),
     };
-    if has_account {
+    if last.is_some() {
         handle.command(EngineId(0), CommandId(0), Command::Resume);
     }
     let mut notifier = notify::Notifier::default();
-    App::Running(Box::new(Window::new(Doors {
+    let mut window = Window::new(Doors {
         command: Box::new(move |id, command| handle.command(EngineId(0), id, command)),
         happened,
         notify: Box::new(move |title, text, sounds| notifier.tell(title, text, sounds)),
@@ -244,7 +261,11 @@ fn start(kept: Kept, servers: Vec<String>) -> App {
             wall.as_millis().try_into().unwrap_or(u64::MAX)
         }),
         zone: jiff::tz::TimeZone::system(),
-    })))
+    });
+    if let Some(user) = second {
+        window.stands_beside(user);
+    }
+    App::Running(Box::new(window))
 }
 
 /// What the account's list of sessions shows.

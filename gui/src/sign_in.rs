@@ -20,6 +20,8 @@ use crate::words;
 #[derive(Debug)]
 pub struct SignIn {
     name: String,
+    /// Whose first window is another one.
+    beside: Option<String>,
     pass: String,
     is_new: bool,
     reveals: bool,
@@ -43,6 +45,7 @@ impl Default for SignIn {
     fn default() -> SignIn {
         SignIn {
             name: String::new(),
+            beside: None,
             pass: String::new(),
             is_new: false,
             reveals: false,
@@ -54,6 +57,12 @@ impl Default for SignIn {
 }
 
 impl SignIn {
+    /// For a second window of this person, or of somebody else.
+    pub fn beside(user: String) -> SignIn {
+        let beside = Some(user.clone());
+        SignIn { name: user, beside, wants_focus: Some(pass_id()), ..SignIn::default() }
+    }
+
     /// Draws the screen.
     pub fn ui(&mut self, ui: &mut Ui, model: &Model) -> Vec<Wish> {
         let palette = Palette::of(ui);
@@ -80,12 +89,15 @@ impl SignIn {
             logo(ui, palette);
             ui.add_space(GAP);
             ui.label(RichText::new("Holdfast").font(Type::Title.font()));
-            let line = match (model.session(), self.is_new) {
-                (SessionState::SignedOut(SignedOut::Ended), _) => {
-                    "You were signed out elsewhere. Drafts and unsent messages are kept."
+            let line = match (model.session(), self.is_new, &self.beside) {
+                (SessionState::SignedOut(SignedOut::Ended), ..) => {
+                    "You were signed out elsewhere. Drafts and unsent messages are kept.".to_owned()
                 }
-                (_, true) => "Create an account on this cluster",
-                (_, false) => "Sign in to your account",
+                (_, true, _) => "Create an account on this cluster".to_owned(),
+                (_, false, Some(user)) => {
+                    format!("{user} has another window open. Sign in here too, or as someone else.")
+                }
+                (_, false, None) => "Sign in to your account".to_owned(),
             };
             ui.label(RichText::new(line).color(palette.weak));
         });

@@ -59,6 +59,25 @@ fn signing_in_takes_a_name_a_password_and_enter() {
 }
 
 #[test]
+fn a_second_window_says_whose_the_first_is_and_takes_a_password() {
+    let (stage, mut window) = Stage::new();
+    window.stands_beside("alice".to_owned());
+    stage.feed(scenes::signed_out());
+    let (stage, mut harness) = harness((stage, window), [1_000.0, 680.0]);
+    harness.run_steps(3);
+    harness.get_by_label_contains("alice has another window open");
+    harness.get_by_label("Password").type_text("correct horse");
+    harness.run_steps(2);
+    harness.key_press(Key::Enter);
+    harness.run_steps(2);
+    let asked = stage.take();
+    assert!(
+        matches!(asked.last(), Some(Command::Login { user, .. }) if user == "alice"),
+        "{asked:?}"
+    );
+}
+
+#[test]
 fn a_wrong_password_is_said_below_it() {
     let (stage, mut harness) = shown(scenes::signed_out());
     fill_in(&mut harness, "alice", "wrong horse");

@@ -4,7 +4,8 @@
 
 mod support;
 
-use holdfast_common::client::{Answer, Command, ConnectionState};
+use holdfast_common::client::{Answer, Command, ConnectionState, Failure};
+use holdfast_common::ids::Seq;
 use holdfast_common::protocol::MessageView;
 use support::person::Person;
 use support::server::Server;
@@ -54,6 +55,51 @@ fn what_was_written_without_a_server_survives_the_program_and_goes_out_once() {
     ada.until("the message", |ada| !ada.told.is_empty());
     let conv = ada.told[0].0;
     assert_eq!(ada.history(conv).len(), 1);
+}
+
+#[test]
+fn two_windows_of_one_account_are_in_step_and_nothing_is_sent_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Server::start(folder.path(), "BCRYPT_COST=4\n");
+    let home = folder.path().join("ada");
+    let mut first = Person::start(&home, &[server.address]);
+    first.register("ada");
+    let mut bob = Person::start(&folder.path().join("bob"), &[server.address]);
+    bob.register("bob");
+    let mut second = Person::start(&home, &[server.address]);
+    let resumed = second.ask(Command::Resume);
+    assert_eq!(second.answer(resumed), Err(Failure::NotSignedIn), "its session is its own");
+    second.login("ada");
+    let sent = first.send("bob", "by the first window");
+    let Ok(Answer::Sent(sent)) = first.answer(sent) else { panic!("it is stored") };
+    let conv = sent.conv;
+    second.until("what the first sent", |second| second.told.len() == 1);
+    let sent = bob.send("ada", "hello ada");
+    assert!(matches!(bob.answer(sent), Ok(Answer::Sent(_))));
+    first.until("what Bob sent", |first| first.told.iter().any(|told| told.1 == Seq(2)));
+    second.until("what Bob sent", |second| second.told.iter().any(|told| told.1 == Seq(2)));
+    first.ask(Command::MarkRead { conv, upto: Seq(2) });
+    second.until("the read mark", |second| second.read.get(&conv) == Some(&Seq(2)));
+    server.kill();
+    first.send("bob", "one, without a server");
+    second.send("bob", "two, without a server");
+    // Both are killed, and one window is opened again: it has what both had not sent.
+    first.end();
+    second.end();
+    let mut first = Person::start(&home, &[server.address]);
+    server.spawn();
+    let resumed = first.ask(Command::Resume);
+    assert_eq!(first.answer(resumed), Ok(Answer::SignedIn("ada".to_owned())));
+    first.until("both", |first| first.told.len() == 2);
+    // The second one is there again, signed in, and has nothing left to send.
+    let mut second = Person::start(&home, &[server.address]);
+    let resumed = second.ask(Command::Resume);
+    assert_eq!(second.answer(resumed), Ok(Answer::SignedIn("ada".to_owned())));
+    second.until("both", |second| second.told.iter().any(|told| told.1 == Seq(4)));
+    let texts: Vec<String> = first.history(conv).into_iter().map(|m| m.text).collect();
+    let expected =
+        ["by the first window", "hello ada", "one, without a server", "two, without a server"];
+    assert_eq!(texts, expected);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! home.json                      clusters, who signed in last, a registration under way
 //! CLUSTER/USER/unsent.redb       outbox, drafts, token, what the screens keep: cannot be had again
 //! CLUSTER/USER/history.redb      conversations, messages, cursor: can be had again from a server
+//! CLUSTER/USER~2/...             the same for a second window of that account, and so on
 //! ```
 //!
 //! Owns: these files (mode 0600). Driven by: `driver`, which executes `Store` and `Load`.
@@ -16,6 +17,7 @@
 //! unsent, home: a cut between them leaves an outbox item too many, which is repeated under its txn
 //! and harmless, and never one too few.
 
+mod beside;
 mod history;
 mod home;
 mod place;
@@ -106,6 +108,10 @@ pub struct Cache {
     /// Its place; none while there is no account, and after a failure: then it is opened anew, for
     /// a database that has failed to write does not recover by itself.
     place: Option<Place>,
+    /// Which of the account's places that is.
+    seat: u32,
+    /// Only the first of them will do.
+    alone: bool,
 }
 
 impl Cache {
@@ -114,8 +120,22 @@ impl Cache {
     /// # Errors
     /// See [`CacheError`].
     pub fn open(folder: &Path) -> Result<(Cache, Stored), CacheError> {
+        Cache::open_seat(folder, true)
+    }
+
+    /// The same, beside whoever has that place: then this one has a session, an outbox and drafts
+    /// of its own.
+    ///
+    /// # Errors
+    /// See [`CacheError`].
+    pub fn open_beside(folder: &Path) -> Result<(Cache, Stored), CacheError> {
+        Cache::open_seat(folder, false)
+    }
+
+    fn open_seat(folder: &Path, alone: bool) -> Result<(Cache, Stored), CacheError> {
         let home = home::read(folder)?;
-        let mut cache = Cache { folder: folder.to_owned(), account: None, place: None };
+        let folder = folder.to_owned();
+        let mut cache = Cache { folder, account: None, place: None, seat: 1, alone };
         let account = home.last.as_ref().map(|key| cache.open_place(key)).transpose()?;
         Ok((cache, Stored { home, account }))
     }
@@ -128,6 +148,11 @@ impl Cache {
         home::read(folder)
     }
 
+    /// Whether another program has the account's own place.
+    pub fn is_beside(&self) -> bool {
+        self.seat > 1
+    }
+
     /// Makes a batch of changes durable.
     ///
     /// # Errors
@@ -137,6 +162,12 @@ impl Cache {
             self.drop_account()?;
         } else if writes.iter().any(|write| !home::holds(write)) {
             self.with_place(|place| place.store(writes))?;
+        }
+        if self.is_beside() && writes.contains(&Write::Last(None)) {
+            // Whoever has the account's own place is signed in as before.
+            let writes: Vec<Write> =
+                writes.iter().filter(|write| **write != Write::Last(None)).cloned().collect();
+            return home::store(&self.folder, &writes);
         }
         home::store(&self.folder, writes)
     }
@@ -158,8 +189,9 @@ impl Cache {
     fn open_place(&mut self, key: &AccountKey) -> Result<Account, CacheError> {
         // The old place is let go of first: it may be the same one.
         self.place = None;
-        let (place, account) = Place::open(&self.folder, key)?;
+        let (seat, place, account) = beside::open(&self.folder, key, self.alone)?;
         self.place = Some(place);
+        self.seat = seat;
         self.account = Some(key.clone());
         Ok(account)
     }
@@ -171,7 +203,8 @@ impl Cache {
         let mut place = match self.place.take() {
             Some(place) => place,
             None => {
-                Place::open(&self.folder, self.account.as_ref().ok_or(CacheError::NoAccount)?)?.0
+                let account = self.account.as_ref().ok_or(CacheError::NoAccount)?;
+                Place::open(&self.folder, account, self.seat)?.0
             }
         };
         let done = work(&mut place)?;
@@ -185,6 +218,7 @@ impl Cache {
             self.with_place(|_| Ok(()))?;
             self.place.take().map_or(Ok(()), Place::remove)?;
             self.account = None;
+            self.seat = 1;
         }
         Ok(())
     }

@@ -97,6 +97,11 @@ impl Window {
         }
     }
 
+    /// Another window has this person's place: who signs in here is told so.
+    pub fn stands_beside(&mut self, user: String) {
+        self.sign_in = SignIn::beside(user);
+    }
+
     /// What is drawn.
     pub fn model(&self) -> &Model {
         &self.model

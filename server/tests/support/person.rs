@@ -1,5 +1,6 @@
 //! A person's program: the real client engine on its real thread, with its real store.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -27,15 +28,17 @@ pub(crate) struct Person {
     next: u64,
     /// Every message that was told of, in the order told.
     pub(crate) told: Vec<(ConversationId, Seq, String)>,
+    /// Up to where each conversation is read, as last told.
+    pub(crate) read: BTreeMap<ConversationId, Seq>,
     answers: Vec<(CommandId, Result<Answer, Failure>)>,
     /// Whether it is connected, as last told.
     pub(crate) connection: ConnectionState,
 }
 
 impl Person {
-    /// Starts it; what it keeps is in `home`.
+    /// Starts it; what it keeps is in `home`. A second one is another window of the same account.
     pub(crate) fn start(home: &Path, servers: &[SocketAddr]) -> Person {
-        let (cache, stored) = Cache::open(home).expect("a folder for the store");
+        let (cache, stored) = Cache::open_beside(home).expect("a folder for the store");
         let settings = Settings {
             client: "test/1".to_owned(),
             device: "test".to_owned(),
@@ -54,6 +57,7 @@ impl Person {
             happened,
             next: 0,
             told: Vec::new(),
+            read: BTreeMap::new(),
             answers: Vec::new(),
             connection: ConnectionState::Idle,
         }
@@ -76,6 +80,9 @@ impl Person {
                 Happening::Update(_, Update::Message(conv, message)) => {
                     self.told.push((conv, message.view.seq, message.view.text));
                 }
+                Happening::Update(_, Update::Conversation(record)) => {
+                    self.read.insert(record.conv, record.read);
+                }
                 Happening::Update(_, Update::Answer(id, answer)) => self.answers.push((id, answer)),
                 Happening::Update(_, Update::Connection(state)) => self.connection = state,
                 Happening::Update(..) => {}
@@ -89,6 +96,13 @@ impl Person {
         self.until("an answer", |person| person.answers.iter().any(|(of, _)| *of == id));
         let at = self.answers.iter().position(|(of, _)| *of == id).expect("it is there");
         self.answers.remove(at).1
+    }
+
+    /// Signs in to an account that is there.
+    pub(crate) fn login(&mut self, user: &str) {
+        let pass = Secret::new("correct horse".to_owned());
+        let id = self.ask(Command::Login { user: user.to_owned(), pass });
+        assert_eq!(self.answer(id), Ok(Answer::SignedIn(user.to_owned())));
     }
 
     /// Makes an account, and signs in to it.

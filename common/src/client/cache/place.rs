@@ -43,9 +43,13 @@ pub(super) struct Place {
 }
 
 impl Place {
-    pub(super) fn open(home: &Path, key: &AccountKey) -> Result<(Place, Account), CacheError> {
-        let parent = home.join(folder_name(&key.cluster));
-        let folder = parent.join(folder_name(&key.user));
+    /// `seat`: 1 is the account's own place, others stand beside it.
+    pub(super) fn open(
+        home: &Path,
+        key: &AccountKey,
+        seat: u32,
+    ) -> Result<(Place, Account), CacheError> {
+        let (parent, folder) = folders(home, key, seat);
         let fault = |source| CacheError::Disk { path: folder.clone(), source };
         make_folder(&folder).map_err(fault)?;
         let lock = open_file(&folder.join(LOCK)).map_err(fault)?;
@@ -124,6 +128,37 @@ impl Drop for Place {
     fn drop(&mut self) {
         // If it cannot be said that all is closed, the next start checks, and that is all.
         self.lock.set_len(0).ok();
+    }
+}
+
+/// The cluster's folder, and in it that of a place.
+fn folders(home: &Path, key: &AccountKey, seat: u32) -> (PathBuf, PathBuf) {
+    let parent = home.join(folder_name(&key.cluster));
+    let mut name = folder_name(&key.user);
+    if seat > 1 {
+        // No account's name has this sign.
+        name.push_str(&format!("~{seat}"));
+    }
+    let folder = parent.join(name);
+    (parent, folder)
+}
+
+/// The unsent things of a place that is there and that nobody has open, and the lock on it.
+pub(super) fn abandoned(
+    home: &Path,
+    key: &AccountKey,
+    seat: u32,
+) -> io::Result<Option<(File, PathBuf)>> {
+    let (_, folder) = folders(home, key, seat);
+    let path = folder.join(UNSENT);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let lock = open_file(&folder.join(LOCK))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(Some((lock, path))),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
     }
 }
 

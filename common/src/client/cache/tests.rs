@@ -1,6 +1,8 @@
 //! The store on real files.
 #![expect(clippy::disallowed_methods, reason = "one test measures how long opening takes")]
 
+mod beside;
+
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
