@@ -6,10 +6,37 @@
 
 use egui::{Align2, Color32, Painter, Pos2, Rect, Shape, Stroke, Vec2, pos2, vec2};
 
-use crate::theme::{Palette, Type, UNIT};
+use crate::theme::{Palette, SIGN, Type, UNIT};
 
 /// How wide a state glyph is.
 pub const GLYPH: Vec2 = vec2(18.0, 12.0);
+
+/// The sign, as `assets/icon/holdfast.svg` has it: three rings, each linked with both others.
+pub fn sign(painter: &Painter, rect: Rect) {
+    let scale = rect.width() / 256.0;
+    let [ground, rings @ ..] = SIGN;
+    painter.rect_filled(rect.shrink(8.0 * scale), 56.0 * scale, ground);
+    let centers = [(128.0, 101.0), (156.6, 150.5), (99.4, 150.5)];
+    let arc = |ring: usize, from: f32, to: f32, width: f32, color: Color32| {
+        let (x, y) = centers[ring];
+        let points = (0..=48_u8).map(|step| {
+            let angle = (from + (to - from) * f32::from(step) / 48.0).to_radians();
+            rect.min + scale * vec2(x + 58.0 * angle.cos(), y + 58.0 * angle.sin())
+        });
+        painter.add(Shape::line(points.collect(), Stroke::new(width * scale, color)));
+    };
+    for (ring, color) in rings.into_iter().enumerate() {
+        if ring > 0 {
+            arc(ring, 0.0, 360.0, 32.0, ground);
+        }
+        arc(ring, 0.0, 360.0, 20.0, color);
+    }
+    // Where an earlier ring lies over a later one.
+    for (ring, from, to) in [(0, -26.5, 85.5), (1, 93.5, 145.5)] {
+        arc(ring, from, to, 32.0, ground);
+        arc(ring, from - 7.0, to + 7.0, 20.0, rings[ring]);
+    }
+}
 
 /// The picture of a person: initials on a colour that follows from the name.
 pub fn avatar(painter: &Painter, palette: &Palette, center: Pos2, size: f32, name: Option<&str>) {

@@ -11,7 +11,7 @@ use holdfast_common::config::Secret;
 use holdfast_common::protocol::{ErrorCode, check_name, check_password};
 
 use crate::controls::{self, Kind};
-use crate::paint::Icon;
+use crate::paint::{self, Icon};
 use crate::theme::{self, GAP, PAD, Palette, Type, UNIT};
 use crate::wish::Wish;
 use crate::words;
@@ -86,7 +86,7 @@ impl SignIn {
     fn card_ui(&mut self, ui: &mut Ui, palette: &Palette, model: &Model) -> Vec<Wish> {
         let mut wishes = Vec::new();
         ui.vertical_centered(|ui| {
-            logo(ui, palette);
+            logo(ui);
             ui.add_space(GAP);
             ui.label(RichText::new("Holdfast").font(Type::Title.font()));
             let line = match (model.session(), self.is_new, &self.beside) {
@@ -240,14 +240,8 @@ fn hint_ui(ui: &mut Ui, palette: &Palette, text: &str) {
     ui.label(RichText::new(text).font(Type::Small.font()).color(palette.weak));
 }
 
-/// The sign: three rings that hold.
-fn logo(ui: &mut Ui, palette: &Palette) {
+/// The sign.
+fn logo(ui: &mut Ui) {
     let (rect, _) = ui.allocate_exact_size(vec2(14.0 * UNIT, 14.0 * UNIT), egui::Sense::hover());
-    let stroke = egui::Stroke::new(3.5, palette.accent);
-    let center = rect.center();
-    for turn in [0.0_f32, 1.0, 2.0] {
-        let angle = (turn / 3.0) * std::f32::consts::TAU - std::f32::consts::FRAC_PI_2;
-        let at = center + 9.5 * vec2(angle.cos(), angle.sin());
-        ui.painter().circle_stroke(at, 13.0, stroke);
-    }
+    paint::sign(ui.painter(), rect);
 }

@@ -310,39 +310,22 @@ pub fn focus_stroke(palette: &Palette) -> Stroke {
     Stroke::new(2.0, palette.accent)
 }
 
-/// The sign of the window: three rings that hold each other, on deep water.
+/// The sign: its ground, and its three rings.
+pub const SIGN: [Color32; 4] = [rgb(0x0f_34_3a), rgb(0xa4_f6_e6), rgb(0x3c_c9_b0), rgb(0x24_9f_8c)];
+
+/// The window's icon for the system, out of `assets/icon`.
 pub fn icon() -> egui::IconData {
-    const SIDE: u32 = 128;
-    let middle = f64::from(SIDE) / 2.0;
-    let mut rgba = Vec::new();
-    for at in 0..SIDE * SIDE {
-        let (x, y) = (f64::from(at % SIDE) + 0.5 - middle, f64::from(at / SIDE) + 0.5 - middle);
-        // How far a point is inside of the rounded square, and of the nearest ring.
-        let corner = (x.abs() - 34.0).max(0.0).hypot((y.abs() - 34.0).max(0.0));
-        let square = (28.5 - corner).clamp(0.0, 1.0);
-        let ring = (0..3).map(|turn| {
-            let angle = f64::from(turn) / 3.0 * std::f64::consts::TAU - std::f64::consts::FRAC_PI_2;
-            let distance = (x - 16.0 * angle.cos()).hypot(y - 2.0 - 16.0 * angle.sin());
-            (4.0 - (distance - 22.0).abs()).clamp(0.0, 1.0)
-        });
-        let ring = ring.fold(0.0, f64::max);
-        let ground = DARK.selected.to_array();
-        let ink = DARK.accent.to_array();
-        for channel in 0..3 {
-            let mixed = f64::from(ground[channel]) * (1.0 - ring) + f64::from(ink[channel]) * ring;
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "a mix of two bytes is one"
-            )]
-            rgba.push(mixed.round() as u8);
-        }
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "from 0 to 255"
-        )]
-        rgba.push((square * 255.0).round() as u8);
+    let png = include_bytes!("../../assets/icon/holdfast-256.png");
+    eframe::icon_data::from_png_bytes(png).expect("it is a picture: a test has read it")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_icon_is_a_picture() {
+        let icon = icon();
+        assert_eq!((icon.width, icon.height), (256, 256));
     }
-    egui::IconData { rgba, width: SIDE, height: SIDE }
 }
