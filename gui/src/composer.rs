@@ -100,9 +100,10 @@ impl Composer {
             rect.set_bottom(note.top());
             self.counter_ui(ui, palette, note);
         }
+        self.field_ui(ui, palette, rect.with_max_x(rect.right() - TOUCH - GAP));
+        // With what was typed in this frame: a slow machine has a text and its Enter in one.
         let fits = !self.text.trim().is_empty() && self.text.len() <= TEXT_BYTES_MAX;
         let is_ready = fits && can_send;
-        self.field_ui(ui, palette, rect.with_max_x(rect.right() - TOUCH - GAP));
         let button = rect.with_min_x(rect.right() - TOUCH).with_min_y(rect.bottom() - TOUCH);
         let pressed = ui.scope_builder(UiBuilder::new().max_rect(button), |ui| {
             let (icon, name) = match self.editing {

@@ -4,7 +4,7 @@
 //! takes them. Invariant: a key that is taken here reaches nobody else. Does not: move the cursor
 //! in a text.
 
-use egui::{InputState, Key, Modifiers};
+use egui::{Event, InputState, Key, Modifiers};
 
 /// What a person wants by a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,4 +55,50 @@ pub fn take(input: &mut InputState) -> Vec<Shortcut> {
     ];
     let taken = all.into_iter().filter(|(modifiers, key, _)| input.consume_key(*modifiers, *key));
     taken.map(|(.., shortcut)| shortcut).collect()
+}
+
+/// Of what was typed since the last frame, what must wait for the next one: whatever is behind a
+/// key that may move the focus or send, for it belongs to what has the focus then. People are
+/// slower than frames, but neither password managers nor busy machines are.
+pub fn hold_back(events: &mut Vec<Event>) -> Vec<Event> {
+    let moves = |event: &Event| {
+        let Event::Key { key, pressed: true, .. } = event else { return false };
+        matches!(key, Key::Tab | Key::Enter | Key::Escape)
+    };
+    let is_typed = |event: &Event| {
+        matches!(event, Event::Key { pressed: true, .. } | Event::Text(_) | Event::Paste(_))
+    };
+    let Some(at) = events.iter().position(moves) else { return Vec::new() };
+    let next = events[at + 1..].iter().position(is_typed);
+    next.map(|next| events.split_off(at + 1 + next)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(key: Key, pressed: bool) -> Event {
+        let (physical_key, repeat, modifiers) = (None, false, Modifiers::NONE);
+        Event::Key { key, physical_key, pressed, repeat, modifiers }
+    }
+
+    #[test]
+    fn what_is_typed_behind_a_tab_or_an_enter_waits_for_the_next_frame() {
+        let text = |text: &str| Event::Text(text.to_owned());
+        let all = [
+            text("alice"),
+            key(Key::Tab, true),
+            key(Key::Tab, false),
+            text("correct horse"),
+            key(Key::Enter, true),
+            text("hello"),
+        ];
+        let mut rest = all.to_vec();
+        let mut frames = Vec::new();
+        while !rest.is_empty() {
+            let held = hold_back(&mut rest);
+            frames.push(std::mem::replace(&mut rest, held));
+        }
+        assert_eq!(frames, [&all[..3], &all[3..5], &all[5..]]);
+    }
 }

@@ -11,6 +11,7 @@
     reason = "the rim: clock, environment, threads, and what a terminal is told"
 )]
 
+mod frames;
 mod notify;
 
 use std::path::{Path, PathBuf};
@@ -19,14 +20,15 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Parser;
+use frames::Frames;
 use holdfast_common::client::cache::{self, Cache, CacheError};
 use holdfast_common::client::driver::{self, Encryption, EngineId, Member, Storage};
 use holdfast_common::client::{Command, CommandId, Settings, Stored};
 use holdfast_common::config;
 use holdfast_gui::address::Address;
 use holdfast_gui::place::{self, Place};
-use holdfast_gui::theme;
 use holdfast_gui::window::{Doors, KEY_PLACE, Window};
+use holdfast_gui::{keys, theme};
 
 /// How often, and how long, an account's place that is taken is waited for.
 const IN_USE_TRIES: u32 = 5;
@@ -49,6 +51,18 @@ struct Options {
     /// A server; may be repeated.
     #[arg(long = "server", value_name = "ADDRESS:PORT")]
     servers: Vec<String>,
+    /// Writes a line for each frame: its number, when, how long the one before took, and why; the
+    /// times in milliseconds.
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
+    frames: Option<PathBuf>,
+}
+
+/// What eframe drives: the window, and who measures it.
+struct Program {
+    app: App,
+    frames: Option<Frames>,
+    /// What was typed and is the next frame's.
+    held: Vec<egui::Event>,
 }
 
 /// The window as eframe drives it.
@@ -68,28 +82,39 @@ struct Kept {
     context: Arc<OnceLock<egui::Context>>,
 }
 
-impl eframe::App for App {
+impl eframe::App for Program {
     fn logic(&mut self, ctx: &egui::Context, _frame: &mut eframe::Frame) {
-        if let App::Running(window) = self {
+        if let App::Running(window) = &mut self.app {
             window.logic(ctx);
         }
     }
 
     fn on_exit(&mut self, _gl: Option<&eframe::glow::Context>) {
-        if let App::Running(window) = self {
+        if let App::Running(window) = &mut self.app {
             window.leave();
         }
     }
 
-    fn ui(&mut self, ui: &mut egui::Ui, _frame: &mut eframe::Frame) {
-        match self {
+    fn raw_input_hook(&mut self, ctx: &egui::Context, input: &mut egui::RawInput) {
+        input.events.splice(0..0, self.held.drain(..));
+        self.held = keys::hold_back(&mut input.events);
+        if !self.held.is_empty() {
+            ctx.request_repaint();
+        }
+    }
+
+    fn ui(&mut self, ui: &mut egui::Ui, frame: &mut eframe::Frame) {
+        if let Some(frames) = &mut self.frames {
+            frames.note(ui.ctx(), frame);
+        }
+        match &mut self.app {
             App::Running(window) => window.ui(ui),
             App::Failed(sentence) => holdfast_gui::address::failed_ui(ui, sentence),
             App::Asking(address, kept) => {
                 if let Some(server) = address.ui(ui)
                     && let Some(kept) = kept.take()
                 {
-                    *self = start(*kept, vec![server]);
+                    self.app = start(*kept, vec![server]);
                     ui.ctx().request_repaint();
                 }
             }
@@ -101,6 +126,13 @@ fn main() -> ExitCode {
     let options = Options::parse();
     let context: Arc<OnceLock<egui::Context>> = Arc::default();
     let (app, stood) = open(&options, context.clone());
+    let frames = match options.frames.as_deref().map(Frames::new).transpose() {
+        Ok(frames) => frames,
+        Err(error) => {
+            eprintln!("holdfast-gui: --frames: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
     if let App::Failed(sentence) = &app {
         eprintln!("holdfast-gui: {sentence}");
     }
@@ -112,7 +144,7 @@ fn main() -> ExitCode {
             theme::install(&creation.egui_ctx);
             // It is set once, here.
             context.set(creation.egui_ctx.clone()).ok();
-            Ok(Box::new(app))
+            Ok(Box::new(Program { app, frames, held: Vec::new() }))
         }),
     );
     match result {

@@ -117,7 +117,9 @@ impl SignIn {
         let enter = ui.input(|input| input.key_pressed(Key::Enter));
         let typed = ui.ctx().memory(|m| m.has_focus(pass_id()) || m.has_focus(name_id()));
         // A field of one line gives the focus up on Enter, in this very frame.
-        let gave_up = self.wants_focus.is_none() && enter && !main.has_focus();
+        let gave_up = self.wants_focus.is_none()
+            && enter
+            && ui.ctx().memory(|memory| memory.focused().is_none());
         if main.clicked() || (enter && (typed || gave_up)) && !busy {
             wishes.extend(self.submit());
         }

@@ -12,6 +12,7 @@
 mod bubble;
 mod items;
 mod links;
+mod menu;
 
 use std::collections::BTreeMap;
 
@@ -21,8 +22,9 @@ use holdfast_common::client::model::{Model, OwnState};
 use holdfast_common::ids::Seq;
 use holdfast_common::protocol::{Scope, Target};
 
+use crate::controls;
 use crate::paint::{self, Icon};
-use crate::theme::{GAP, PAD, Palette, SPACE, TOUCH, Type, UNIT};
+use crate::theme::{self, GAP, PAD, Palette, SPACE, TOUCH, Type, UNIT};
 use crate::wish::{Popup, Wish};
 use crate::words::{self, Clock};
 use bubble::Laid;
@@ -384,6 +386,7 @@ fn bubble_ui(
     let response = ui.interact(rect, Id::unique(("bubble", bubble.key)), Sense::click());
     response.widget_info(|| WidgetInfo::labeled(Role::Label, true, &laid.sentence));
     bubble::paint(ui.painter(), palette, bubble, laid, rect);
+    controls::focus_ring(ui, &response, theme::RADIUS_LARGE);
     let pointer = response.hover_pos();
     if let Some(link) = pointer.and_then(|point| bubble::link_at(laid, rect, point)) {
         ui.ctx().set_cursor_icon(egui::CursorIcon::PointingHand);
@@ -396,7 +399,7 @@ fn bubble_ui(
     {
         response.clone().on_hover_text(words::state(state, clock.wall_ms).1);
     }
-    response.context_menu(|ui| wishes.extend(menu_ui(ui, model, to, bubble)));
+    menu::menu(ui, &response).show(|ui| wishes.extend(menu_ui(ui, model, to, bubble)));
     wishes
 }
 

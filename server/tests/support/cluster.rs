@@ -2,6 +2,7 @@
 //! again by number. What they are doing is asked over chat/1 alone, as anybody could.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::line::Line;
 use super::proxy::Proxy;
-use super::server::{free_port, resident_bytes_of};
+use super::server::{binary, free_port, resident_bytes_of};
 
 /// Everything that a cluster does by itself is done within this, however slow the machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -176,8 +177,8 @@ impl Cluster {
         let stderr = options.append(true).create(true).open(stderr).expect("a writable folder");
         let member = &self.members[&number];
         assert!(member.process.is_none(), "server {number} runs already");
-        let binary = env!("CARGO_BIN_EXE_holdfast-server").to_owned();
-        let words: Vec<_> = member.within.iter().cloned().chain([binary]).collect();
+        let mut words: Vec<OsString> = member.within.iter().map(OsString::from).collect();
+        words.push(binary().into());
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).args(["--id", &number.to_string(), "--env"]).arg(&member.env);
         let variables = self.environment.iter().map(|(key, value)| (key, value));

@@ -1,6 +1,7 @@
 //! The built server as a process of its own, in a folder of its own, on ports picked free. It dies
 //! with the test.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -55,6 +56,16 @@ pub(crate) fn free_port() -> u16 {
     }
 }
 
+/// The built server: cargo's, else, in tests of another package, the one beside those tests.
+pub(crate) fn binary() -> PathBuf {
+    if let Some(binary) = option_env!("CARGO_BIN_EXE_holdfast-server") {
+        return PathBuf::from(binary);
+    }
+    let own = std::env::current_exe().expect("a test has a file");
+    let folder = own.ancestors().nth(2).expect("TARGET/PROFILE/deps/TEST");
+    folder.join("holdfast-server")
+}
+
 impl Server {
     /// Settings in `folder` with `more` lines; nothing runs yet.
     pub(crate) fn prepare(folder: &Path, more: &str) -> Server {
@@ -88,8 +99,8 @@ impl Server {
 
     /// How the server is started.
     pub(crate) fn command(&self) -> Command {
-        let binary = env!("CARGO_BIN_EXE_holdfast-server").to_owned();
-        let words: Vec<_> = self.within.iter().cloned().chain([binary]).collect();
+        let mut words: Vec<OsString> = self.within.iter().map(OsString::from).collect();
+        words.push(binary().into());
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]);
         command.args(["--id", "1", "--env"]).arg(&self.env).stdin(Stdio::null());
