@@ -271,9 +271,9 @@ impl<D: Disk> Journal<D> {
                 journal.disk.remove(&segments::name(segment.header.number))?;
                 journal.disk.sync_names()?;
             }
-            let first = journal.first();
+            // By segment, not by index: after a cut the oldest may begin before its base.
             let oldest = journal.segments[0].header.number;
-            journal.places.retain(|place| place.segment >= oldest && place.first >= first);
+            journal.places.retain(|place| place.segment >= oldest);
             Ok(())
         })
     }

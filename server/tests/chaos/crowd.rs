@@ -212,12 +212,13 @@ impl Crowd {
     /// Waits until so many more writes have been answered.
     pub(crate) fn until_answered(&self, more: u64) {
         let goal = self.shared.answered.load(Ordering::SeqCst) + more;
-        insist("writes are answered", |_| {
-            let ended = |thread: &JoinHandle<_>| thread.is_finished();
-            let gone = self.writers.iter().any(ended) || self.readers.iter().any(ended);
-            // What it says comes with the join.
-            (gone || self.shared.answered.load(Ordering::SeqCst) >= goal).then_some(())
-        });
+        let is_there = || self.shared.answered.load(Ordering::SeqCst) >= goal;
+        insist("writes are answered", |_| (!self.is_whole() || is_there()).then_some(()));
+    }
+
+    /// Whether nobody has complained yet; what was said comes with the end.
+    pub(crate) fn is_whole(&self) -> bool {
+        !self.writers.iter().chain(&self.readers).any(JoinHandle::is_finished)
     }
 
     /// Lets the writers finish and the readers catch up; gives what there is to prove.
@@ -399,8 +400,9 @@ fn change(way: &mut Way, written: u64, acknowledged: &mut BTreeMap<Place, String
 /// Sends until everything is answered, each time with what is not yet.
 fn deliver(way: &mut Way, batch: &[Unanswered]) -> Vec<Value> {
     let mut answers: Vec<Option<Value>> = vec![None; batch.len()];
-    // What was refused, or is of unknown outcome, comes behind what was not.
-    let mut is_refused = false;
+    // What was refused, or is of unknown outcome, comes behind what was not; and where an answer
+    // was lost it may have been a refusal, so what was written then stands before what is now.
+    let (mut is_refused, mut was_lost) = (false, false);
     insist("an answer to a write", |_| {
         let open: Vec<usize> = (0..batch.len()).filter(|at| answers[*at].is_none()).collect();
         let who = way.person.name.clone();
@@ -409,13 +411,14 @@ fn deliver(way: &mut Way, batch: &[Unanswered]) -> Vec<Value> {
         for at in &open {
             ids.extend(line.ask(batch[*at].op, &batch[*at].request));
         }
-        let (mut last, mut must_leave) = (0, ids.len() < open.len());
+        let (mut last, mut must_leave) = ([0; 2], ids.len() < open.len());
         for (at, id) in open.iter().zip(ids) {
             match line.answer(id) {
                 Some(Ok(ok)) => {
                     if let Some(seq) = ok["seq"].as_u64() {
-                        assert!(seq > last || is_refused, "{who}'s writes changed places: {ok}");
-                        last = seq;
+                        let last = &mut last[usize::from(was_lost && ok["dup"] == true)];
+                        assert!(seq > *last || is_refused, "{who}'s writes changed places: {ok}");
+                        *last = seq;
                     }
                     answers[*at] = Some(ok);
                 }
@@ -424,7 +427,7 @@ fn deliver(way: &mut Way, batch: &[Unanswered]) -> Vec<Value> {
                     (is_refused, must_leave) = (true, true);
                 }
                 None => {
-                    must_leave = true;
+                    (was_lost, must_leave) = (true, true);
                     break;
                 }
             }
