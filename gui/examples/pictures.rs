@@ -18,7 +18,7 @@ use holdfast_gui::window::Window;
 use stage::{Stage, scenes};
 
 /// Frames until everything stands where it belongs.
-const SETTLE: u32 = 6;
+const SETTLE: u32 = 12;
 
 /// One picture.
 struct Picture {
@@ -26,6 +26,8 @@ struct Picture {
     updates: fn() -> Vec<Update>,
     /// A shortcut that opens something.
     keys: Option<(Modifiers, Key)>,
+    /// What is typed then.
+    types: &'static str,
     size: [f32; 2],
     zoom_percent: u16,
     is_dark: bool,
@@ -37,6 +39,7 @@ fn pictures() -> Vec<Picture> {
         name,
         updates,
         keys: None,
+        types: "",
         size: wide,
         zoom_percent: 100,
         is_dark: true,
@@ -66,6 +69,14 @@ fn pictures() -> Vec<Picture> {
         opened("settings-dark", ctrl, Key::Comma),
         Picture { is_dark: false, ..opened("settings-light", ctrl, Key::Comma) },
         opened("shortcuts", ctrl, Key::Slash),
+        Picture { types: "the", ..opened("find-dark", ctrl, Key::F) },
+        Picture { types: "the", is_dark: false, ..opened("find-light", ctrl, Key::F) },
+        Picture {
+            size: [360.0, 680.0],
+            types: "o",
+            updates: scenes::older_chat,
+            ..opened("narrow-find", ctrl, Key::F)
+        },
         Picture { size: [360.0, 680.0], ..plain("narrow-chat", scenes::chat) },
         Picture { size: [360.0, 680.0], ..plain("narrow-list", scenes::inbox) },
         Picture {
@@ -90,7 +101,7 @@ struct Album {
 impl eframe::App for Album {
     fn raw_input_hook(&mut self, _ctx: &egui::Context, input: &mut egui::RawInput) {
         let keys = self.pictures.get(self.at).and_then(|picture| picture.keys);
-        if let (2, Some((modifiers, key))) = (self.frame, keys) {
+        if let (5, Some((modifiers, key))) = (self.frame, keys) {
             let pressed = true;
             input.events.push(Event::Key {
                 key,
@@ -99,6 +110,10 @@ impl eframe::App for Album {
                 repeat: false,
                 modifiers,
             });
+        }
+        let types = self.pictures.get(self.at).map_or("", |picture| picture.types);
+        if self.frame == 7 && !types.is_empty() {
+            input.events.push(Event::Text(types.to_owned()));
         }
     }
 

@@ -4,10 +4,11 @@
 //! sending clears at once and waits for nothing; an Enter that an input method takes never sends;
 //! the focus stays. Does not: keep the text over a restart (`window` does).
 
-use egui::{Align2, Event, Id, ImeEvent, Key, Modifiers, Rect, Ui, UiBuilder, Vec2, vec2};
+use egui::{Align2, Id, Key, Modifiers, Rect, Ui, UiBuilder, Vec2, vec2};
 use holdfast_common::ids::Seq;
 
 use crate::controls;
+use crate::keys::Composing;
 use crate::paint::Icon;
 use crate::theme::{GAP, PAD, Palette, RADIUS_LARGE, TOUCH, Type, UNIT};
 use crate::wish::Wish;
@@ -35,7 +36,7 @@ pub struct Composer {
     pub editing: Option<(Seq, String)>,
     /// The focus is wanted.
     pub wants_focus: bool,
-    is_composing: bool,
+    composing: Composing,
 }
 
 /// The composer's place in egui's memory.
@@ -163,13 +164,8 @@ impl Composer {
     fn takes_enter(&mut self, ui: &Ui, enter_sends: bool) -> bool {
         let has_focus = ui.ctx().memory(|memory| memory.has_focus(id()));
         ui.input_mut(|input| {
-            for event in &input.events {
-                if let Event::Ime(ime) = event {
-                    self.is_composing =
-                        matches!(ime, ImeEvent::Preedit { text, .. } if !text.is_empty());
-                }
-            }
-            if !has_focus || self.is_composing {
+            self.composing.note(input);
+            if !has_focus || self.composing.is_composing() {
                 return false;
             }
             let sends = if enter_sends { Modifiers::NONE } else { Modifiers::SHIFT };

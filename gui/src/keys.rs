@@ -4,7 +4,7 @@
 //! takes them. Invariant: a key that is taken here reaches nobody else. Does not: move the cursor
 //! in a text.
 
-use egui::{Event, InputState, Key, Modifiers};
+use egui::{Event, ImeEvent, InputState, Key, Modifiers};
 
 /// What a person wants by a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +25,10 @@ pub enum Shortcut {
     Zoom(bool),
     /// Text as at first.
     ZoomReset,
+    /// Find in the open chat.
+    Find,
+    /// To the next part of the window: list, messages, composer; `false` for the one before.
+    Zone(bool),
     /// Away from here, one step.
     Escape,
 }
@@ -47,6 +51,9 @@ pub fn take(input: &mut InputState) -> Vec<Shortcut> {
         (ctrl, Key::End, Shortcut::End),
         (ctrl, Key::Comma, Shortcut::Settings),
         (ctrl, Key::Slash, Shortcut::Sheet),
+        (ctrl, Key::F, Shortcut::Find),
+        (Modifiers::SHIFT, Key::F6, Shortcut::Zone(false)),
+        (none, Key::F6, Shortcut::Zone(true)),
         (ctrl, Key::Plus, Shortcut::Zoom(true)),
         (ctrl, Key::Equals, Shortcut::Zoom(true)),
         (ctrl, Key::Minus, Shortcut::Zoom(false)),
@@ -71,6 +78,29 @@ pub fn hold_back(events: &mut Vec<Event>) -> Vec<Event> {
     let Some(at) = events.iter().position(moves) else { return Vec::new() };
     let next = events[at + 1..].iter().position(is_typed);
     next.map(|next| events.split_off(at + 1 + next)).unwrap_or_default()
+}
+
+/// Whether an input method is composing: then Enter and the arrows are its own.
+#[derive(Debug, Default)]
+pub struct Composing {
+    is_composing: bool,
+}
+
+impl Composing {
+    /// Takes notice of what was typed in this frame.
+    pub fn note(&mut self, input: &InputState) {
+        for event in &input.events {
+            if let Event::Ime(ime) = event {
+                self.is_composing =
+                    matches!(ime, ImeEvent::Preedit { text, .. } if !text.is_empty());
+            }
+        }
+    }
+
+    /// Whether it does.
+    pub fn is_composing(&self) -> bool {
+        self.is_composing
+    }
 }
 
 #[cfg(test)]

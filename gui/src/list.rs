@@ -5,7 +5,9 @@
 //! (the model does).
 
 use egui::text::{LayoutJob, TextFormat, TextWrapping};
-use egui::{Align2, Id, Role, Sense, Ui, WidgetInfo, pos2, vec2};
+use egui::{
+    Align2, EventFilter, Id, Key, Modifiers, Response, Role, Sense, Ui, WidgetInfo, pos2, vec2,
+};
 use holdfast_common::client::model::{Model, OwnState, Preview, Row};
 use holdfast_common::protocol::Target;
 
@@ -20,6 +22,16 @@ use crate::words::{self, Clock};
 pub struct List {
     /// What is typed into the search.
     pub search: String,
+    /// The row that the keyboard is at.
+    at: Option<Target>,
+    /// It is to have the focus as soon as it is drawn.
+    takes_focus: bool,
+    /// Where the list stands, and how much of it is seen.
+    view: (f32, f32),
+}
+
+fn row_id(to: &Target) -> Id {
+    Id::unique(("row", to))
 }
 
 /// The search field's place in egui's memory.
@@ -38,6 +50,7 @@ impl List {
     ) -> Vec<Wish> {
         let mut wishes = Vec::new();
         let palette = Palette::of(ui);
+        let step = self.takes_step(ui);
         let margin = egui::Margin { left: 12, right: 12, top: 4, bottom: 8 };
         egui::Frame::new().inner_margin(margin).show(ui, |ui| {
             controls::field(ui, search_id(), &mut self.search, "Search", false);
@@ -50,19 +63,89 @@ impl List {
         let rows: Vec<&Row<'_>> = rows.iter().filter(is_found).collect();
         if rows.is_empty() {
             wishes.extend(self.empty_ui(ui, palette, model));
+            if std::mem::take(&mut self.takes_focus) {
+                ui.memory_mut(|memory| memory.request_focus(search_id()));
+            }
             return wishes;
         }
+        let open = open.map(|open| model.resolve(open));
+        let brought = self.bring(&rows, open.as_ref(), step);
         ui.spacing_mut().item_spacing.y = 0.0;
-        let area = egui::ScrollArea::vertical().id_salt("list").auto_shrink(false).animated(false);
-        area.show_rows(ui, ROW, rows.len(), |ui, range| {
+        let mut area =
+            egui::ScrollArea::vertical().id_salt("list").auto_shrink(false).animated(false);
+        if let Some(at) = brought {
+            area = area.vertical_scroll_offset(self.shown_at(at));
+        }
+        let output = area.show_rows(ui, ROW, rows.len(), |ui, range| {
             for row in &rows[range] {
-                let is_open = open.is_some_and(|open| model.resolve(open) == row.to);
-                if row_ui(ui, palette, row, is_open, clock) {
+                let is_open = open.as_ref() == Some(&row.to);
+                let response = row_ui(ui, palette, row, is_open, clock);
+                self.follow(ui, row, &response);
+                if response.clicked() {
                     wishes.push(Wish::Open(row.to.clone()));
                 }
             }
         });
+        self.view = (output.state.clamped_offset().y, output.inner_rect.height());
         wishes
+    }
+
+    /// Brings the keyboard to the rows: to where it was, else to the open chat's.
+    pub fn take_focus(&mut self) {
+        self.takes_focus = true;
+    }
+
+    /// Takes an arrow that was pressed at a row, or in the search; `true` for down.
+    fn takes_step(&self, ui: &Ui) -> Option<bool> {
+        let focused = ui.memory(egui::Memory::focused)?;
+        let is_at_row = self.at.as_ref().is_some_and(|at| row_id(at) == focused);
+        ui.input_mut(|input| {
+            let none = Modifiers::NONE;
+            if (is_at_row || focused == search_id()) && input.consume_key(none, Key::ArrowDown) {
+                return Some(true);
+            }
+            (is_at_row && input.consume_key(none, Key::ArrowUp)).then_some(false)
+        })
+    }
+
+    /// Which row the keyboard is brought to in this frame.
+    fn bring(
+        &mut self,
+        rows: &[&Row<'_>],
+        open: Option<&Target>,
+        step: Option<bool>,
+    ) -> Option<usize> {
+        let position = |to: Option<&Target>| rows.iter().position(|row| Some(&row.to) == to);
+        let at = position(self.at.as_ref());
+        let next = match step {
+            Some(true) => at.map_or(0, |at| at + 1).min(rows.len() - 1),
+            Some(false) => at.unwrap_or(0).saturating_sub(1),
+            None if self.takes_focus => position(open).or(at).unwrap_or(0),
+            None => return None,
+        };
+        self.at = Some(rows[next].to.clone());
+        self.takes_focus = true;
+        Some(next)
+    }
+
+    /// Where the list is to stand so that this row is seen: as little as can be from where it is.
+    fn shown_at(&self, at: usize) -> f32 {
+        let rows_above = u16::try_from(at).unwrap_or(u16::MAX);
+        let top = f32::from(rows_above) * ROW;
+        let (offset, height) = self.view;
+        offset.max(top + ROW - height).min(top).max(0.0)
+    }
+
+    /// Follows the focus, or brings it.
+    fn follow(&mut self, ui: &Ui, row: &Row<'_>, response: &Response) {
+        if response.has_focus() && !self.takes_focus {
+            self.at = Some(row.to.clone());
+            let filter = EventFilter { vertical_arrows: true, ..EventFilter::default() };
+            ui.memory_mut(|memory| memory.set_focus_lock_filter(response.id, filter));
+        }
+        if self.at.as_ref() == Some(&row.to) && std::mem::take(&mut self.takes_focus) {
+            response.request_focus();
+        }
     }
 
     fn empty_ui(&self, ui: &mut Ui, palette: &Palette, model: &Model) -> Vec<Wish> {
@@ -85,9 +168,10 @@ impl List {
     }
 }
 
-/// Draws a row; says whether it was chosen.
-fn row_ui(ui: &mut Ui, palette: &Palette, row: &Row<'_>, is_open: bool, clock: &Clock) -> bool {
-    let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), ROW), Sense::click());
+/// Draws a row.
+fn row_ui(ui: &mut Ui, palette: &Palette, row: &Row<'_>, is_open: bool, clock: &Clock) -> Response {
+    let (_, rect) = ui.allocate_space(vec2(ui.available_width(), ROW));
+    let response = ui.interact(rect, row_id(&row.to), Sense::click());
     let name = row.with.unwrap_or("Deleted account");
     response.widget_info(|| {
         WidgetInfo::selected(Role::Button, true, is_open, sentence(row, name, clock))
@@ -137,7 +221,7 @@ fn row_ui(ui: &mut Ui, palette: &Palette, row: &Row<'_>, is_open: bool, clock: &
         end -= paint::pill(ui.painter(), at, &count, palette.accent, palette.on_accent) + GAP;
     }
     line(ui, pos2(left, lower), end, preview(row, palette));
-    response.clicked()
+    response
 }
 
 /// Lays one line out, cut with an ellipsis, and draws it with its middle at `left`.

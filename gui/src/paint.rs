@@ -8,6 +8,8 @@ use egui::{Align2, Color32, Painter, Pos2, Rect, Shape, Stroke, Vec2, pos2, vec2
 
 use crate::theme::{Palette, SIGN, Type, UNIT};
 
+/// The corners of what is a circle.
+pub const ROUND: u8 = 255;
 /// How wide a state glyph is.
 pub const GLYPH: Vec2 = vec2(18.0, 12.0);
 
@@ -142,8 +144,10 @@ pub enum Icon {
     Check,
     /// Close, cancel.
     Close,
-    /// Down to the newest.
+    /// Down to the newest, to the next newer.
     Down,
+    /// Up to the next older.
+    Up,
     /// Show what is hidden.
     Eye,
     /// Three dots.
@@ -197,6 +201,9 @@ pub fn icon(painter: &Painter, center: Pos2, icon: Icon, color: Color32) {
         }
         Icon::Down => {
             painter.add(line(&[(-6.0, -3.0), (0.0, 3.5), (6.0, -3.0)]));
+        }
+        Icon::Up => {
+            painter.add(line(&[(-6.0, 3.0), (0.0, -3.5), (6.0, 3.0)]));
         }
         Icon::Eye => {
             painter.add(line(&[(-8.0, 0.0), (-4.0, -4.0), (0.0, -5.0), (4.0, -4.0), (8.0, 0.0)]));

@@ -137,6 +137,8 @@ pub struct Palette {
     pub warning: Color32,
     /// In order.
     pub good: Color32,
+    /// Behind text that was looked for.
+    pub mark: Color32,
     /// Behind a dialog.
     pub shade: Color32,
     /// Behind initials; which one follows from the name.
@@ -171,6 +173,7 @@ pub const DARK: Palette = Palette {
     on_danger: rgb(0x33_06_04),
     warning: rgb(0xf2_b5_4a),
     good: rgb(0x4c_d3_8a),
+    mark: rgb(0x6b_52_00),
     shade: Color32::from_rgba_premultiplied(4, 8, 9, 168),
     people: [
         rgb(0x9a_3d_5f),
@@ -206,6 +209,7 @@ pub const LIGHT: Palette = Palette {
     on_danger: rgb(0xff_ff_ff),
     warning: rgb(0x8f_5b_00),
     good: rgb(0x12_79_43),
+    mark: rgb(0xff_df_85),
     shade: Color32::from_rgba_premultiplied(8, 14, 15, 110),
     people: DARK.people,
     on_people: DARK.on_people,

@@ -44,6 +44,8 @@ pub enum Wish {
     Edit(Seq),
     /// Stop editing.
     CancelEdit,
+    /// Go to the composer.
+    Compose,
     /// Put this into the clipboard.
     Copy(String),
     /// Open a link in the browser.

@@ -4,10 +4,13 @@
 //! `timeline`, which keeps what was measured. Invariant: what is measured is what is drawn. Does
 //! not: decide where it stands.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use egui::text::{LayoutJob, TextFormat, TextWrapping};
-use egui::{Color32, CornerRadius, Galley, Painter, Pos2, Rect, Stroke, Ui, Vec2, pos2, vec2};
+use egui::text::{CharIndex, LayoutJob, TextFormat, TextWrapping};
+use egui::{
+    Color32, CornerRadius, Galley, Painter, Pos2, Rect, Stroke, StrokeKind, Ui, Vec2, pos2, vec2,
+};
 
 use holdfast_common::client::model::OwnState;
 
@@ -24,6 +27,8 @@ const ABOVE: f32 = 0.5 * UNIT;
 const ABOVE_GROUP: f32 = 3.0 * UNIT;
 /// The corners that show whose it is.
 const CORNER_TAIL: u8 = 4;
+/// Those of a mark.
+const MARK_RADIUS: u8 = 3;
 
 /// A measured bubble.
 #[derive(Debug, Clone)]
@@ -158,13 +163,25 @@ pub(super) fn rect(laid: &Laid, bubble: &Bubble, room: Rect) -> Rect {
     Rect::from_min_size(pos2(x, room.top() + laid.above), laid.size)
 }
 
-/// Draws it; `is_lit`: the pointer or the keyboard is on it.
+/// What of a message is marked.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Lit {
+    /// Where it has the text that is looked for, in characters.
+    pub(super) marks: Vec<Range<usize>>,
+    /// It is the hit at which the person is.
+    pub(super) is_found: bool,
+    /// The keyboard is at it.
+    pub(super) is_focused: bool,
+}
+
+/// Draws it.
 pub(super) fn paint(
     painter: &Painter,
     palette: &Palette,
     bubble: &Bubble,
     laid: &Laid,
     rect: Rect,
+    lit: &Lit,
 ) {
     let fill = if bubble.is_own { palette.own_bubble } else { palette.their_bubble };
     let mut corners = CornerRadius::same(RADIUS_LARGE);
@@ -174,6 +191,17 @@ pub(super) fn paint(
         (..) => {}
     }
     painter.rect_filled(rect, corners, fill);
+    let outline = match (lit.is_focused, lit.is_found) {
+        (true, _) => Some(palette.accent),
+        (false, true) => Some(palette.warning),
+        (false, false) => None,
+    };
+    if let Some(color) = outline {
+        painter.rect_stroke(rect, corners, Stroke::new(2.0, color), StrokeKind::Inside);
+    }
+    for mark in lit.marks.iter().flat_map(|mark| boxes(&laid.text, mark)) {
+        painter.rect_filled(mark.translate(rect.min.to_vec2() + MARGIN), MARK_RADIUS, palette.mark);
+    }
     let ink = weak(palette, bubble);
     painter.galley(rect.min + MARGIN, laid.text.clone(), palette.text);
     let state = shown_state(bubble);
@@ -197,6 +225,23 @@ pub(super) fn paint(
         let left = pos2(rect.right() - MARGIN.x - GLYPH.x, meta.y + laid.meta.size().y / 2.0);
         paint::glyph(painter, left, glyph, color);
     }
+}
+
+/// The boxes of some characters of a text, one a line.
+fn boxes(galley: &Galley, chars: &Range<usize>) -> Vec<Rect> {
+    let mut begin = 0;
+    let mut boxes = Vec::new();
+    for row in &galley.rows {
+        let count = row.glyphs.len();
+        let from = chars.start.saturating_sub(begin);
+        let upto = chars.end.saturating_sub(begin).min(count);
+        if from < upto {
+            let x = |at: usize| row.pos.x + row.x_offset(CharIndex(at));
+            boxes.push(Rect::from_x_y_ranges(x(from)..=x(upto), row.rect().y_range()));
+        }
+        begin += count + usize::from(row.ends_with_newline);
+    }
+    boxes
 }
 
 /// The link under a point of a bubble that is drawn at `rect`.

@@ -4,6 +4,8 @@
 //! item's key stays the same as long as it is the same thing, so the view can hold on to it while
 //! others come and go above and below. Does not: draw.
 
+use std::ops::RangeInclusive;
+
 use holdfast_common::client::model::{Entry, Model, OwnState};
 use holdfast_common::client::{OutboxItem, Work};
 use holdfast_common::ids::{ConversationId, Seq, Txn};
@@ -78,17 +80,18 @@ pub(super) struct Bubble {
     pub(super) ends_group: bool,
 }
 
-/// Everything that stands in a chat, oldest first. `unread_from`: where the line "New messages"
-/// stands.
+/// What stands in a chat near some messages, oldest first. `unread_from`: where the line "New
+/// messages" stands.
 pub(super) fn items(
     model: &Model,
     to: &Target,
+    near: RangeInclusive<Seq>,
     unread_from: Option<Seq>,
     clock: &Clock,
 ) -> Vec<Item> {
     let mut items: Vec<Item> = Vec::new();
     let mut last: Option<(bool, u64)> = None;
-    for entry in model.entries(to) {
+    for entry in model.entries_within(to, near) {
         let bubble = bubble(model, to, &entry);
         let day = clock.day(bubble.ts);
         let is_new_day = last.is_none_or(|(_, ts)| clock.day(ts) != day);

@@ -1,40 +1,54 @@
 //! The messages of a chat: a long list of which only what is seen is drawn.
 //!
-//! Owns: what was measured, where the list stands, and the line "New messages". Driven by:
-//! `window`, each frame. Invariants:
+//! Owns: what was measured, where the list stands, the line "New messages", and which message the
+//! keyboard is at. Driven by: `window`, each frame. Invariants:
 //! - what is on the screen stays where it is when something comes or goes above it, when the window
 //!   is resized and when older messages are loaded;
 //! - at the end it stays at the end: a new message scrolls only then;
-//! - a message is measured once for a width and a look.
+//! - a message is measured once for a width and a look, and only those near the view are: a frame
+//!   costs the same however long the chat is.
 //!
 //! Does not: load or mark anything itself: it wishes to.
 
 mod bubble;
+mod find;
+mod find_bar;
+mod fold;
 mod items;
+mod keyboard;
 mod links;
 mod menu;
+mod signs;
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
-use egui::{Align2, Id, Rect, Role, Sense, Stroke, Ui, Vec2, WidgetInfo, pos2, vec2};
-use holdfast_common::client::Command;
-use holdfast_common::client::model::{Model, OwnState};
+use egui::{Id, Rect, Role, Sense, Stroke, Ui, UiBuilder, Vec2, WidgetInfo, pos2, vec2};
+use holdfast_common::client::model::{self, Model, OwnState};
+use holdfast_common::client::{Command, Update};
 use holdfast_common::ids::Seq;
-use holdfast_common::protocol::{Scope, Target};
+use holdfast_common::protocol::Target;
 
-use crate::controls;
 use crate::paint::{self, Icon};
-use crate::theme::{self, GAP, PAD, Palette, SPACE, TOUCH, Type, UNIT};
-use crate::wish::{Popup, Wish};
-use crate::words::{self, Clock};
-use bubble::Laid;
+use crate::theme::{GAP, PAD, Palette, SPACE, TOUCH, UNIT};
+use crate::wish::Wish;
+use crate::words::Clock;
+use bubble::{Laid, Lit};
+use find_bar::Bar;
 pub use items::conversation;
 use items::{Bubble, Item, Key};
+use keyboard::Cursor;
 
 /// Older messages are asked for when so little is left above.
 const LOAD_AHEAD: f32 = 800.0;
 /// A day's chip and the line "New messages".
 const CHIP: f32 = 10.0 * UNIT;
+/// So many messages are measured on either side of the view: more than fit on any screen, …
+const AROUND: u64 = 300;
+/// … and so far the view may go before others are.
+const SLACK: u64 = 150;
+/// A message that was found stands here in the view.
+const FOUND_AT: f32 = 0.35;
 
 /// See the module's page.
 #[derive(Debug, Default)]
@@ -47,6 +61,8 @@ pub struct Timeline {
     made_for: Option<MadeFor>,
     /// Where the view stands: this item's upper end is so far below the view's. Nothing: the end.
     anchor: Option<(Key, f32)>,
+    /// The message in the middle of what is measured.
+    center: u64,
     /// Where the line "New messages" stands; fixed when the chat is opened.
     unread_from: Option<Seq>,
     /// Whether the first unread message was looked for.
@@ -57,11 +73,18 @@ pub struct Timeline {
     left_end_at: Option<Seq>,
     /// A page up or down is wanted.
     paging: Option<bool>,
+    /// The message that the keyboard is at.
+    cursor: Cursor,
+    /// A text is looked for.
+    find: Option<Bar>,
+    /// This message is to be shown, in the middle of the view.
+    shows: Option<Seq>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct MadeFor {
     revision: u64,
+    center: u64,
     width: f32,
     pixels_per_point: f32,
     is_dark: bool,
@@ -105,18 +128,81 @@ impl Timeline {
         self.paging = Some(is_down);
     }
 
+    /// Opens the bar that finds a text, or goes to it.
+    pub fn open_find(&mut self) {
+        self.find.get_or_insert_with(Bar::open).wants_focus = true;
+    }
+
+    /// Closes it; says whether it was open.
+    pub fn close_find(&mut self) -> bool {
+        self.find.take().is_some()
+    }
+
+    /// Takes notice of what happens to messages.
+    pub fn note(&mut self, update: &Update) {
+        if let Some(find) = &mut self.find {
+            find.search.note(update);
+        }
+    }
+
     /// Draws it.
     pub fn ui(&mut self, ui: &mut Ui, model: &Model, to: &Target, clock: &Clock) -> Vec<Wish> {
         let mut wishes = Vec::new();
-        let full = ui.available_rect_before_wrap();
-        let palette = Palette::of(ui);
-        ui.painter().rect_filled(full, 0.0, palette.ground);
+        let mut full = ui.available_rect_before_wrap();
+        ui.painter().rect_filled(full, 0.0, Palette::of(ui).ground);
+        let messages = conversation(model, to).and_then(|conv| model.timeline(conv));
+        if self.find.is_some() {
+            full.set_top(full.top() + self.find_ui(ui, full, model, messages, clock, &mut wishes));
+        }
         self.place(model, to);
+        if let Some(seq) = self.shows.take() {
+            self.anchor = Some((Key::Message(seq), full.height() * FOUND_AT));
+        }
         self.make(ui, model, to, clock, full.width() - 2.0 * PAD);
         if self.items.is_empty() {
-            empty(ui, palette, full, model, to);
+            signs::empty(ui, Palette::of(ui), full, model, to);
             return wishes;
         }
+        let inner = ui.scope_builder(UiBuilder::new().max_rect(full), |ui| {
+            ui.set_clip_rect(full.intersect(ui.clip_rect()));
+            self.scroll_ui(ui, full, (model, to, clock))
+        });
+        wishes.extend(inner.inner);
+        wishes.extend(self.seen(ui, model, to));
+        wishes.extend(self.down_ui(ui, model, to, full));
+        wishes
+    }
+
+    /// The bar that finds; says how high it is.
+    fn find_ui(
+        &mut self,
+        ui: &mut Ui,
+        full: Rect,
+        model: &Model,
+        messages: Option<&model::Timeline>,
+        clock: &Clock,
+        wishes: &mut Vec<Wish>,
+    ) -> f32 {
+        let Some(bar) = &mut self.find else { return 0.0 };
+        let height = bar.height(messages);
+        let rect = full.with_max_y(full.top() + height);
+        let builder = UiBuilder::new().max_rect(rect);
+        let found = ui.scope_builder(builder, |ui| bar.ui(ui, model, messages, clock)).inner;
+        self.shows = found.show.or(self.shows);
+        if found.closes {
+            self.find = None;
+            wishes.push(Wish::Compose);
+        }
+        height
+    }
+
+    /// The messages that are seen, and those near them.
+    fn scroll_ui(
+        &mut self,
+        ui: &mut Ui,
+        full: Rect,
+        (model, to, clock): (&Model, &Target, &Clock),
+    ) -> Vec<Wish> {
         let total = self.tops.last().copied().unwrap_or(0.0) + PAD;
         let pad = (full.height() - total).max(0.0);
         let mut offset = self.offset(full.height(), total);
@@ -126,7 +212,12 @@ impl Timeline {
             Some(false) => offset -= full.height() - SPACE,
             None => {}
         }
-        let offset = offset.clamp(0.0, (total - full.height()).max(0.0));
+        let mut offset = offset.clamp(0.0, (total - full.height()).max(0.0));
+        let is_awaited = oldest(model, to).is_some_and(|oldest| self.is_awaited(oldest));
+        if offset + full.height() >= total - 1.0 && self.ends_here(model, to) && !is_awaited {
+            self.anchor = None;
+        }
+        let mut wishes = self.keys(ui, is_paged, &mut offset, (full.height(), total));
         let area = egui::ScrollArea::vertical()
             .id_salt("timeline")
             .auto_shrink(false)
@@ -139,15 +230,13 @@ impl Timeline {
             self.visible(ui, model, to, clock, (origin, view.translate(vec2(0.0, -pad))))
         });
         wishes.extend(output.inner);
-        let offset = output.state.clamped_offset().y;
+        let scrolled = output.state.clamped_offset().y;
         let is_scrolled =
             ui.input(|input| input.smooth_scroll_delta().y != 0.0 || input.pointer.any_down());
-        if is_scrolled || is_paged {
-            self.hold(offset, full.height(), total);
+        if is_scrolled || is_paged || self.cursor.has_moved() {
+            self.hold(scrolled, full.height(), total, model, to);
         }
-        wishes.extend(self.older(model, to, offset));
-        wishes.extend(self.seen(ui, model, to));
-        wishes.extend(self.down_ui(ui, model, to, full));
+        wishes.extend(self.older(model, to, scrolled));
         wishes
     }
 
@@ -168,10 +257,29 @@ impl Timeline {
         }
     }
 
+    /// The messages near the view. They are others only when it has gone some way, so that hardly
+    /// ever one is measured twice.
+    fn near(&mut self, model: &Model, to: &Target) -> RangeInclusive<Seq> {
+        let newest = newest(model, to).map_or(0, |seq| seq.0);
+        let at = match self.anchor {
+            Some((Key::Message(seq) | Key::Day(seq), _)) => seq.0,
+            Some((Key::New, _)) => self.unread_from.map_or(newest, |seq| seq.0),
+            Some((Key::Outgoing(_) | Key::DayOfOutgoing(_), _)) | None => newest,
+        };
+        // Where it stood in an earlier life may not be loaded yet.
+        let at = at.max(oldest(model, to).map_or(0, |seq| seq.0));
+        if at.abs_diff(self.center) > SLACK {
+            self.center = at;
+        }
+        Seq(self.center.saturating_sub(AROUND))..=Seq(self.center.saturating_add(AROUND))
+    }
+
     /// Makes and measures the items, where what they are made of has changed.
     fn make(&mut self, ui: &Ui, model: &Model, to: &Target, clock: &Clock, width: f32) {
+        let near = self.near(model, to);
         let made_for = MadeFor {
             revision: model.revision(),
+            center: self.center,
             width,
             pixels_per_point: ui.ctx().pixels_per_point(),
             is_dark: ui.visuals().dark_mode,
@@ -181,14 +289,13 @@ impl Timeline {
         if self.made_for == Some(made_for) && !self.has_sending() {
             return;
         }
-        let same_look = self.made_for.is_some_and(|before| {
-            MadeFor { revision: made_for.revision, minute: made_for.minute, ..before } == made_for
-        });
-        if !same_look {
+        let MadeFor { revision, center, minute, .. } = made_for;
+        let before = self.made_for.map(|before| MadeFor { revision, center, minute, ..before });
+        if before != Some(made_for) {
             self.laid.clear();
         }
         self.made_for = Some(made_for);
-        self.items = items::items(model, to, self.unread_from, clock);
+        self.items = items::items(model, to, near, self.unread_from, clock);
         self.tops.clear();
         let mut top = GAP;
         let mut laid = BTreeMap::new();
@@ -232,8 +339,8 @@ impl Timeline {
     }
 
     /// Takes hold of what is at the upper end of the view.
-    fn hold(&mut self, offset: f32, height: f32, total: f32) {
-        if offset + height >= total - 1.0 {
+    fn hold(&mut self, offset: f32, height: f32, total: f32, model: &Model, to: &Target) {
+        if self.ends_here(model, to) && offset + height >= total - 1.0 {
             self.anchor = None;
             return;
         }
@@ -241,15 +348,25 @@ impl Timeline {
         self.anchor = self.items.get(at).map(|item| (item.key(), self.tops[at] - offset));
     }
 
+    /// Whether the newest message is among those that are measured.
+    fn ends_here(&self, model: &Model, to: &Target) -> bool {
+        newest(model, to).is_none_or(|newest| newest.0 <= self.center.saturating_add(AROUND))
+    }
+
+    /// Whether the view is to stand at a message above all that are loaded.
+    fn is_awaited(&self, oldest: Seq) -> bool {
+        matches!(self.anchor, Some((Key::Message(kept), _)) if kept < oldest)
+    }
+
     fn older(&mut self, model: &Model, to: &Target, offset: f32) -> Option<Wish> {
         let conv = conversation(model, to)?;
         let timeline = model.timeline(conv)?;
         let before = timeline.older_than()?;
-        let is_wanted = matches!(self.anchor, Some((Key::Message(kept), _)) if kept < before);
-        if offset > LOAD_AHEAD && !is_wanted
-            || timeline.is_loading()
-            || self.asked_older == Some(before)
-        {
+        let begins_here = self.center.saturating_sub(AROUND) <= before.0;
+        let is_found_above = self.find.as_ref().is_some_and(|bar| bar.search.wants_older());
+        let is_wanted =
+            is_found_above || self.is_awaited(before) || begins_here && offset <= LOAD_AHEAD;
+        if !is_wanted || timeline.is_loading() || self.asked_older == Some(before) {
             return None;
         }
         self.asked_older = Some(before);
@@ -290,15 +407,37 @@ impl Timeline {
             }
             let room = Rect::from_min_size(origin + vec2(0.0, top), vec2(width, bottom - top));
             match &self.items[at] {
-                Item::Day(_, label) => chip(ui, palette, room, label),
-                Item::New => new_line(ui, palette, room),
+                Item::Day(key, label) => signs::chip(ui, palette, room, *key, label),
+                Item::New => signs::new_line(ui, palette, room),
                 Item::Bubble(bubble) => {
                     let Some((_, laid)) = self.laid.get(&bubble.key) else { continue };
-                    wishes.extend(bubble_ui(ui, model, to, clock, (bubble, laid, room)));
+                    let lit = self.lit(bubble);
+                    let opens = self.cursor.opens_menu_of(bubble.key);
+                    let (response, wished) = menu::bubble_ui(
+                        ui,
+                        (model, to, clock),
+                        (bubble, laid, room),
+                        (&lit, opens),
+                    );
+                    self.cursor.follow(ui, bubble.key, &response);
+                    wishes.extend(wished);
                 }
             }
         }
         wishes
+    }
+
+    /// What is marked of a message.
+    fn lit(&self, bubble: &Bubble) -> Lit {
+        let Some(bar) = self.find.as_ref().filter(|_| !bubble.is_deleted) else {
+            return Lit::default();
+        };
+        let current = bar.search.current().map(Key::Message);
+        Lit {
+            marks: bar.search.marks(&bubble.text),
+            is_found: current == Some(bubble.key),
+            is_focused: false,
+        }
     }
 
     /// The button back to the end, with what came meanwhile.
@@ -308,8 +447,7 @@ impl Timeline {
         let center = full.right_bottom() - vec2(PAD + TOUCH / 2.0, PAD + TOUCH / 2.0);
         let rect = Rect::from_center_size(center, Vec2::splat(TOUCH));
         let response = ui.interact(rect, Id::unique("to the end"), Sense::click());
-        let conv = conversation(model, to)?;
-        let newest = model.timeline(conv)?.messages().next_back()?.view.seq;
+        let newest = newest(model, to)?;
         let below = self.left_end_at.map_or(0, |left| newest.0.saturating_sub(left.0));
         let label = match below {
             0 => "To the newest message".to_owned(),
@@ -320,9 +458,10 @@ impl Timeline {
         ui.painter().circle(center, TOUCH / 2.0, fill, Stroke::new(1.0, palette.line));
         paint::icon(ui.painter(), center, Icon::Down, palette.weak);
         if below > 0 {
-            let right = center + vec2(TOUCH / 2.0, -TOUCH / 2.0);
+            let right = pos2(rect.right(), rect.top());
             paint::pill(ui.painter(), right, &below.to_string(), palette.accent, palette.on_accent);
         }
+        crate::controls::focus_ring(ui, &response, paint::ROUND);
         if response.on_hover_text(label).clicked() {
             self.to_end();
             ui.ctx().request_repaint();
@@ -331,109 +470,17 @@ impl Timeline {
     }
 }
 
+fn newest(model: &Model, to: &Target) -> Option<Seq> {
+    let timeline = model.timeline(conversation(model, to)?)?;
+    timeline.messages().next_back().map(|message| message.view.seq)
+}
+
+fn oldest(model: &Model, to: &Target) -> Option<Seq> {
+    let timeline = model.timeline(conversation(model, to)?)?;
+    timeline.messages().next().map(|message| message.view.seq)
+}
+
 fn is_sending(bubble: &Bubble) -> bool {
     let is_sending = |state: &Option<OwnState>| matches!(state, Some(OwnState::Sending { .. }));
     is_sending(&bubble.state) || is_sending(&bubble.change)
-}
-
-fn chip(ui: &Ui, palette: &Palette, room: Rect, label: &str) {
-    let painter = ui.painter();
-    let galley = painter.layout_no_wrap(label.to_owned(), Type::Tiny.font(), palette.weak);
-    let size = galley.size() + vec2(5.0 * UNIT, 2.0 * UNIT);
-    let center = pos2(room.center().x, room.center().y + UNIT);
-    let rect = Rect::from_center_size(center, size);
-    painter.rect_filled(rect, size.y / 2.0, palette.surface);
-    painter.galley(center - galley.size() / 2.0, galley, palette.weak);
-}
-
-fn new_line(ui: &Ui, palette: &Palette, room: Rect) {
-    let painter = ui.painter();
-    let center = pos2(room.center().x, room.center().y + UNIT);
-    let text = painter.text(
-        center,
-        Align2::CENTER_CENTER,
-        "New messages",
-        Type::TinyStrong.font(),
-        palette.accent,
-    );
-    let stroke = Stroke::new(1.0, palette.accent.gamma_multiply(0.5));
-    painter.hline(room.left()..=text.left() - GAP, center.y, stroke);
-    painter.hline(text.right() + GAP..=room.right(), center.y, stroke);
-}
-
-fn empty(ui: &Ui, palette: &Palette, full: Rect, model: &Model, to: &Target) {
-    let is_loading = conversation(model, to)
-        .is_some_and(|conv| model.timeline(conv).is_none_or(|timeline| timeline.is_loading()));
-    let name = model.name(to).unwrap_or("this account");
-    let text = match is_loading {
-        true => "Loading messages\u{2026}".to_owned(),
-        false => format!("Nothing here yet. Say hello to {name}."),
-    };
-    let center = full.center();
-    ui.painter().text(center, Align2::CENTER_CENTER, text, Type::Body.font(), palette.weak);
-}
-
-fn bubble_ui(
-    ui: &mut Ui,
-    model: &Model,
-    to: &Target,
-    clock: &Clock,
-    (bubble, laid, room): (&Bubble, &Laid, Rect),
-) -> Vec<Wish> {
-    let mut wishes = Vec::new();
-    let palette = Palette::of(ui);
-    let rect = bubble::rect(laid, bubble, room);
-    let response = ui.interact(rect, Id::unique(("bubble", bubble.key)), Sense::click());
-    response.widget_info(|| WidgetInfo::labeled(Role::Label, true, &laid.sentence));
-    bubble::paint(ui.painter(), palette, bubble, laid, rect);
-    controls::focus_ring(ui, &response, theme::RADIUS_LARGE);
-    let pointer = response.hover_pos();
-    if let Some(link) = pointer.and_then(|point| bubble::link_at(laid, rect, point)) {
-        ui.ctx().set_cursor_icon(egui::CursorIcon::PointingHand);
-        if response.clicked() {
-            wishes.push(Wish::Browse(link.to_owned()));
-        }
-        response.clone().on_hover_text(link);
-    } else if let Some((at, state)) = pointer.zip(bubble.state.as_ref())
-        && at.y > rect.bottom() - SPACE
-    {
-        response.clone().on_hover_text(words::state(state, clock.wall_ms).1);
-    }
-    menu::menu(ui, &response).show(|ui| wishes.extend(menu_ui(ui, model, to, bubble)));
-    wishes
-}
-
-fn menu_ui(ui: &mut Ui, model: &Model, to: &Target, bubble: &Bubble) -> Vec<Wish> {
-    let mut wishes = Vec::new();
-    let mut entry = |ui: &mut Ui, label: &str, wish: &dyn Fn() -> Wish| {
-        if ui.button(label).clicked() {
-            wishes.push(wish());
-            ui.close();
-        }
-    };
-    if !bubble.is_deleted {
-        entry(ui, "Copy", &|| Wish::Copy(bubble.text.clone()));
-    }
-    match bubble.key {
-        Key::Message(seq) => {
-            let Some(conv) = conversation(model, to) else { return wishes };
-            if bubble.is_own && !bubble.is_deleted {
-                entry(ui, "Edit", &|| Wish::Edit(seq));
-            }
-            let delete = |scope| Wish::Do(Command::Delete { conv, seq, scope });
-            entry(ui, "Delete for me", &|| delete(Scope::Me));
-            if bubble.is_own && !bubble.is_deleted {
-                entry(ui, "Delete for both", &|| Wish::Show(Popup::DeleteForBoth(conv, seq)));
-            }
-            entry(ui, "Details", &|| Wish::Show(Popup::Details(conv, seq)));
-        }
-        Key::Outgoing(txn) => {
-            if matches!(bubble.state, Some(OwnState::Refused(_) | OwnState::Stale)) {
-                entry(ui, "Try again", &|| Wish::Do(Command::Retry(txn)));
-            }
-            entry(ui, "Discard", &|| Wish::Do(Command::Discard(txn)));
-        }
-        Key::Day(_) | Key::DayOfOutgoing(_) | Key::New => {}
-    }
-    wishes
 }

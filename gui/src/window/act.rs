@@ -3,7 +3,7 @@
 //! Owns: what the answers of commands are for. Driven by: `window`, after drawing. Invariant: each
 //! answer reaches whoever asked, or is of no interest to anybody. Does not: draw.
 
-use egui::{OpenUrl, Ui};
+use egui::{Id, OpenUrl, Ui};
 use holdfast_common::client::model::Row;
 use holdfast_common::client::{Answer, Command, CommandId, Failure, Question};
 use holdfast_common::protocol::{Reply, Target};
@@ -104,6 +104,11 @@ impl Window {
                     chat.cancel_edit();
                 }
             }
+            Wish::Compose => {
+                if let Some(chat) = &mut self.chat {
+                    chat.composer.wants_focus = true;
+                }
+            }
             Wish::Copy(text) => ui.ctx().copy_text(text),
             Wish::CopyDiagnostics => ui.ctx().copy_text(self.diagnostics()),
             Wish::Browse(url) => ui.ctx().open_url(OpenUrl::new_tab(url)),
@@ -152,7 +157,7 @@ impl Window {
         }
     }
 
-    pub(super) fn shortcut(&mut self, shortcut: Shortcut) -> Option<Wish> {
+    pub(super) fn shortcut(&mut self, shortcut: Shortcut, focused: Option<Id>) -> Option<Wish> {
         match shortcut {
             Shortcut::Switcher => Some(Wish::Show(Popup::Switcher)),
             Shortcut::Settings => Some(Wish::Show(Popup::Settings)),
@@ -176,9 +181,18 @@ impl Window {
             }
             Shortcut::Escape => {
                 let chat = self.chat.as_mut()?;
-                if !chat.cancel_edit() {
+                if !chat.timeline.close_find() && !chat.cancel_edit() {
                     chat.timeline.to_end();
                 }
+                chat.composer.wants_focus = true;
+                None
+            }
+            Shortcut::Find => {
+                self.chat.as_mut()?.timeline.open_find();
+                None
+            }
+            Shortcut::Zone(is_forward) => {
+                self.go_to_zone(focused, is_forward);
                 None
             }
         }

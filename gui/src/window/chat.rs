@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use egui::Ui;
 use holdfast_common::client::Command;
-use holdfast_common::client::model::{Entry, Model};
+use holdfast_common::client::model::Model;
 use holdfast_common::ids::Seq;
 use holdfast_common::protocol::Target;
 
@@ -132,12 +132,8 @@ impl Chat {
 
     /// The newest own message that can be edited.
     pub(super) fn last_own(&self, model: &Model) -> Option<Seq> {
-        let entries = model.entries(&self.to);
-        entries.iter().rev().find_map(|entry| match entry {
-            Entry::Message { message, .. } if message.own && !message.view.deleted => {
-                Some(message.view.seq)
-            }
-            Entry::Message { .. } | Entry::Outgoing { .. } => None,
-        })
+        let messages = model.timeline(timeline::conversation(model, &self.to)?)?.messages();
+        let mut own = messages.rev().filter(|message| message.own && !message.view.deleted);
+        own.next().map(|message| message.view.seq)
     }
 }

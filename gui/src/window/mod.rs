@@ -9,6 +9,7 @@ mod act;
 mod chat;
 mod kept;
 mod panes;
+mod zones;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -72,6 +73,8 @@ pub struct Window {
     /// Why the engine has ended, in a sentence.
     ended: Option<String>,
     title: String,
+    /// One pane is shown at a time.
+    is_narrow: bool,
 }
 
 impl Window {
@@ -94,6 +97,7 @@ impl Window {
             is_restored: false,
             ended: None,
             title: String::new(),
+            is_narrow: false,
         }
     }
 
@@ -128,6 +132,9 @@ impl Window {
     }
 
     fn take(&mut self, ctx: &egui::Context, update: Update) {
+        if let Some(chat) = &mut self.chat {
+            chat.timeline.note(&update);
+        }
         match &update {
             Update::Cluster(status) => self.changes.note(status, (self.doors.wall_ms)()),
             Update::CacheDropped => {
@@ -214,9 +221,11 @@ impl Window {
         if let Some(why) = &self.ended {
             strip::ended_ui(ui, why);
         }
-        if is_in && self.popup.is_none() {
+        // A menu has its own keys.
+        if is_in && self.popup.is_none() && !egui::Popup::is_any_open(ui.ctx()) {
+            let focused = ui.memory(egui::Memory::focused);
             for shortcut in ui.input_mut(keys::take) {
-                wishes.extend(self.shortcut(shortcut));
+                wishes.extend(self.shortcut(shortcut, focused));
             }
         }
         wishes.extend(match identity::ui(ui, self.model.connection()) {

@@ -18,6 +18,7 @@ impl Window {
         let mut wishes = Vec::new();
         let full = ui.available_rect_before_wrap();
         let is_narrow = full.width() < theme::NARROW;
+        self.is_narrow = is_narrow;
         let list_width = match (is_narrow, self.chat.is_some()) {
             (true, true) => 0.0,
             (true, false) => full.width(),

@@ -179,3 +179,33 @@ pub(crate) fn many_chats() -> Vec<Update> {
     updates.push(Update::Listed);
     updates
 }
+
+/// bob's chat, open, with this many messages: each hundredth is the word "Été", others are not.
+pub(crate) fn long_chat(from: u64, count: u64) -> Vec<Update> {
+    let mut updates = signed_in();
+    let messages: Vec<_> = long(from, from + count - 1);
+    updates.insert(0, Update::Interface("open".to_owned(), open_bob()));
+    let last = messages.last().expect("it has messages").clone();
+    updates.push(Update::Conversation(conversation(1, "bob", last)));
+    updates.push(Update::Listed);
+    updates.push(Update::Opened { conv: ConversationId(1), messages, loading: false });
+    updates
+}
+
+/// Messages of [`long_chat`].
+pub(crate) fn long(from: u64, upto: u64) -> Vec<MessageRecord> {
+    let text = |seq| match seq % 100 {
+        0 => format!("\u{c9}t\u{e9} {seq}"),
+        _ => format!("line {seq}"),
+    };
+    let record = |seq| message(seq, seq % 3 == 0, &text(seq), NOW_MS - (upto - seq) * MINUTE_MS);
+    (from..=upto).map(record).collect()
+}
+
+/// bob's chat, of which the beginning is not loaded.
+pub(crate) fn older_chat() -> Vec<Update> {
+    let mut updates = chat();
+    let messages = talk().split_off(3);
+    updates.push(Update::Opened { conv: ConversationId(1), messages, loading: false });
+    updates
+}

@@ -5,6 +5,7 @@
 //! message that was acknowledged ahead of its event may stand above its end for a moment.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use super::{Model, OwnState, outgoing};
 use crate::client::{MessageRecord, OutboxItem, Update, Work};
@@ -124,6 +125,14 @@ impl Timeline {
         self.messages.values()
     }
 
+    /// The messages between two numbers, both included, in their order.
+    pub fn within(
+        &self,
+        seqs: RangeInclusive<Seq>,
+    ) -> impl DoubleEndedIterator<Item = &MessageRecord> {
+        self.messages.range(seqs).map(|(_, message)| message)
+    }
+
     /// How many messages the window holds.
     pub fn len(&self) -> usize {
         self.messages.len()
@@ -160,15 +169,27 @@ impl Model {
     /// What stands in a target's timeline, oldest first: the messages of its window, then what is
     /// in the outbox for it.
     pub fn entries<'a>(&'a self, to: &Target) -> Vec<Entry<'a>> {
+        self.entries_within(to, Seq(0)..=Seq(u64::MAX))
+    }
+
+    /// The same for the messages between two numbers alone; the outbox belongs to the second one
+    /// where the window ends there, or before.
+    pub fn entries_within<'a>(&'a self, to: &Target, seqs: RangeInclusive<Seq>) -> Vec<Entry<'a>> {
         let to = self.resolve(to);
         let mut entries = Vec::new();
         if let Target::Conversation(conv) = &to {
-            let messages = self.timeline(*conv).into_iter().flat_map(Timeline::messages);
+            let timeline = self.timeline(*conv);
+            let upto = *seqs.end();
+            let messages = timeline.into_iter().flat_map(|timeline| timeline.within(seqs.clone()));
             entries.extend(messages.map(|message| Entry::Message {
                 message,
                 state: self.own_state(*conv, message),
                 change: self.outgoing.change(*conv, message.view.seq),
             }));
+            let newest = timeline.and_then(|timeline| timeline.messages().next_back());
+            if newest.is_some_and(|newest| newest.view.seq > upto) {
+                return entries;
+            }
         }
         entries.extend(self.outgoing_to(&to).map(|(item, text)| Entry::Outgoing {
             item,

@@ -1,18 +1,27 @@
 //! Every screen and state by what it is called: updates are fed by hand, no socket, no display.
+//!
+//! Owns: the harness. The tests stand in a file for each screen.
 
+#[path = "../stage/mod.rs"]
 mod stage;
+
+mod find;
+mod keyboard;
 
 use egui::{Key, Modifiers};
 use egui_kittest::Harness;
-use egui_kittest::kittest::Queryable;
-use holdfast_common::client::{Command, Failure};
+use egui_kittest::kittest::{By, NodeT, Queryable};
+use holdfast_common::client::{Command, Failure, Update};
 use holdfast_common::ids::ConversationId;
 use holdfast_common::protocol::{ErrorCode, ErrorReply, Target};
 use holdfast_gui::theme;
 use holdfast_gui::window::Window;
 use stage::{Stage, scenes};
 
-fn harness(stage_and_window: (Stage, Window), size: [f32; 2]) -> (Stage, Harness<'static, Window>) {
+/// A window on a stage.
+type Shown = Harness<'static, Window>;
+
+fn harness(stage_and_window: (Stage, Window), size: [f32; 2]) -> (Stage, Shown) {
     let (stage, window) = stage_and_window;
     let harness = Harness::builder()
         .with_size(size)
@@ -30,7 +39,7 @@ fn harness(stage_and_window: (Stage, Window), size: [f32; 2]) -> (Stage, Harness
 }
 
 /// A window on which these updates have happened.
-fn shown(updates: Vec<holdfast_common::client::Update>) -> (Stage, Harness<'static, Window>) {
+fn shown(updates: Vec<Update>) -> (Stage, Shown) {
     let (stage, window) = Stage::new();
     stage.feed(updates);
     let (stage, mut harness) = harness((stage, window), [1_000.0, 680.0]);
@@ -38,7 +47,28 @@ fn shown(updates: Vec<holdfast_common::client::Update>) -> (Stage, Harness<'stat
     (stage, harness)
 }
 
-fn fill_in(harness: &mut Harness<'static, Window>, name: &str, pass: &str) {
+/// Presses a key, and lets the window come to rest.
+fn press(harness: &mut Shown, modifiers: Modifiers, key: Key) {
+    harness.key_press_modifiers(modifiers, key);
+    harness.run_steps(4);
+}
+
+/// Types into what is called so.
+fn type_into(harness: &mut Shown, label: &str, text: &str) {
+    harness.get_by_label(label).focus();
+    harness.run_steps(2);
+    harness.get_by_label(label).type_text(text);
+    harness.run_steps(3);
+}
+
+/// What is said of what has the focus.
+fn focused(harness: &Shown) -> String {
+    let mut found = harness.query_all(By::new().predicate(|n| n.is_focused()));
+    let node = found.next().map(|node| node.accesskit_node());
+    node.and_then(|node| node.label().or(node.value())).unwrap_or_default()
+}
+
+fn fill_in(harness: &mut Shown, name: &str, pass: &str) {
     harness.get_by_label("Name").type_text(name);
     harness.run_steps(2);
     harness.get_by_label("Password").focus();
