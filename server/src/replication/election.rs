@@ -243,8 +243,11 @@ impl Replication {
         let began = candidacy.began;
         self.lease.extend(began.into(), self.now, self.settings.remove_ms);
         let opening = self.log.last().index.next();
-        let primary = Primary::new(candidacy.ballot, opening, self.now, began.into());
+        let mut primary = Primary::new(candidacy.ballot, opening, self.now, began.into());
         let cold = is_cold.then(|| self.cold_view(&voters));
+        if is_cold && holds!(self.settings.rules, ColdRemovalWait) {
+            primary.begin_cold();
+        }
         self.part = Part::Primary(primary);
         self.meet_all();
         self.answered_by(&voters);

@@ -4,8 +4,11 @@
 //! grants a stamp back once a round that it began after receiving it was answered by a majority of
 //! each live view: so at the stamp's time no other primary led, and the primary promises to wait
 //! `REMOVE_MS` from then before it removes the member without a proof of its death. A lease is
-//! shorter than that wait by more than the clocks may drift apart. It is used for one thing only: a
-//! takeover (`takeover`).
+//! shorter than that wait by more than the clocks may drift apart. Two things rest on it: a
+//! takeover (`takeover`), and a primary's word that it knows the newest (`doors`).
+//!
+//! A promise to wait that a process has given dies with it: it is on no disk. So whoever begins
+//! without having heard a member waits as if it had promised (`views`).
 //!
 //! Owns: the lease's end. Driven by: `backup` with grants, `primary` with its own confirmed rounds.
 //! Invariant: the end only grows. Does not: decide anything.

@@ -29,6 +29,8 @@ pub(super) struct Primary {
     ballot: Ballot,
     /// The first entry of this ballot.
     opening: Index,
+    /// It is the view of a cold start: whom that drops was not waited for.
+    begins_cold: bool,
     elected: Moment,
     /// The newest round; the election counts as the first.
     round: u64,
@@ -81,6 +83,7 @@ impl Primary {
         Primary {
             ballot,
             opening,
+            begins_cold: false,
             elected: now.at,
             round: 1,
             rounds: VecDeque::from([(1, began)]),
@@ -97,6 +100,16 @@ impl Primary {
 
     pub(super) fn opening(&self) -> Index {
         self.opening
+    }
+
+    /// Its first entry is the view of a cold start.
+    pub(super) fn begin_cold(&mut self) {
+        self.begins_cold = true;
+    }
+
+    /// Whether a view was not chosen by what this primary has heard since its election.
+    pub(super) fn inherits(&self, view: Index) -> bool {
+        view < self.opening || view == self.opening && self.begins_cold
     }
 
     pub(super) fn elected(&self) -> Moment {

@@ -26,6 +26,7 @@ pub(crate) enum Rule {
     RemoveWait,
     RemoveWaitSinceElection,
     InheritedRemovalWait,
+    ColdRemovalWait,
     AllLiveViews,
     ActiveByCommittedView,
     LeavingEndsActive,
@@ -57,7 +58,7 @@ pub(crate) enum Rule {
 #[cfg(test)]
 impl Rule {
     /// All of them.
-    pub(crate) const ALL: [Rule; 35] = [
+    pub(crate) const ALL: [Rule; 36] = [
         Rule::AllOfView,
         Rule::CommitBeforeApply,
         Rule::ExactIncarnation,
@@ -67,6 +68,7 @@ impl Rule {
         Rule::RemoveWait,
         Rule::RemoveWaitSinceElection,
         Rule::InheritedRemovalWait,
+        Rule::ColdRemovalWait,
         Rule::AllLiveViews,
         Rule::ActiveByCommittedView,
         Rule::LeavingEndsActive,

@@ -155,7 +155,7 @@ impl Replication {
             })
         };
         let is_inherited =
-            |placed: &Placed| placed.index > self.log.commit() && placed.index <= primary.opening();
+            |placed: &Placed| placed.index > self.log.commit() && primary.inherits(placed.index);
         let mut views = live.iter().enumerate().take_while(|(_, placed)| placed.index <= index);
         views.any(|(at, placed)| is_inherited(placed) && drops(at, placed))
     }

@@ -215,7 +215,7 @@ fn ablations() -> Vec<Ablation> {
         of(Rule::LeavingEndsActive, 3, nothing, &[], Budget { leaves: 1, ..two_die }, 20),
         of(Rule::TakeoverGeneration, 3, generations_meet, &[WHILE_MS], one_stands, 15),
         of(Rule::TakeoverSilence, 2, death_while_joining, &[], NONE, 11),
-        of(Rule::AllStoresAtColdStart, 3, return_of_both, &[], one_stands, 12),
+        of(Rule::AllStoresAtColdStart, 3, return_of_both, &[], one_stands, 14),
         of(Rule::CountByStore, 3, lost_disk, &[LONG_MS], NONE, 15),
         of(Rule::DurableLife, 2, nothing, &[], Budget { writes: 1, ..all_return }, 8),
         of(Rule::LogComparison, 2, nothing, &[], all_return, 18),

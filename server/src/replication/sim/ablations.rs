@@ -64,7 +64,7 @@ fn survey() {
 }
 
 /// Rules, the story that notices their absence, what then goes wrong, and within how many seeds.
-const NOTICED: [(Rule, Harm, &str, u64); 33] = [
+const NOTICED: [(Rule, Harm, &str, u64); 34] = [
     (Rule::AllOfView, Harm::Loss, "stopped primary", 20),
     (Rule::CommitBeforeApply, Harm::Loss, "slow disks", 20),
     (Rule::ExactIncarnation, Harm::Loss, "old proof", 20),
@@ -74,6 +74,7 @@ const NOTICED: [(Rule, Harm, &str, u64); 33] = [
     (Rule::RemoveWait, Harm::Loss, "mixed", 800),
     (Rule::RemoveWaitSinceElection, Harm::Loss, "stopped primary", 20),
     (Rule::InheritedRemovalWait, Harm::Loss, "inherited removal", 40),
+    (Rule::ColdRemovalWait, Harm::Loss, "cold start beside a lease", 20),
     (Rule::AllLiveViews, Harm::Loss, "slow disks", 40),
     (Rule::ActiveByCommittedView, Harm::Loss, "slow disks", 40),
     (Rule::LeavingEndsActive, Harm::Loss, "leaving", 20),

@@ -11,7 +11,7 @@ pub(crate) mod joins;
 pub(crate) mod leases;
 pub(crate) mod proofs;
 
-use super::super::{Replication, Role};
+use super::super::{Policy, Replication, Role};
 use super::checker::Violation;
 use super::profiles::{Profile, Profiles, Story};
 use super::world::World;
@@ -125,6 +125,10 @@ pub(crate) fn all() -> Vec<(&'static str, Profiles)> {
         alive_within_us: 100_000,
         ..Profile::of("two deaths", 3, elections::two_deaths)
     };
+    let cold_start = |_| Profile {
+        policy: Policy::Majority,
+        ..Profile::of("cold start beside a lease", 3, leases::cold_start_beside_a_lease)
+    };
     vec![
         healed("forced", 3, proofs::forced),
         healed("inherited removal", 3, leases::inherited_removal),
@@ -148,6 +152,7 @@ pub(crate) fn all() -> Vec<(&'static str, Profiles)> {
         unhealed("silent third", 3, joins::silent_third),
         unhealed("back at once", 3, joins::back_at_once),
         unhealed("unheard commit", 3, joins::unheard_commit),
+        ("cold start beside a lease", Box::new(cold_start)),
         ("two deaths", Box::new(two_deaths)),
         ("slow disks", Box::new(Profile::any_slow_disks)),
     ]

@@ -35,6 +35,23 @@ pub(crate) fn inherited_removal(world: &mut World) -> Told {
     world.pass((200_000, 800_000))
 }
 
+/// Where nobody takes over, a primary is cut off, and both that have granted its lease die and are
+/// back at once. Their next lives know nothing of it, and two of three are enough for them: they
+/// begin a view without the first, which still answers reads as whoever knows the newest.
+pub(crate) fn cold_start_beside_a_lease(world: &mut World) -> Told {
+    let (primary, b, c) = world.others();
+    world.cut_off(primary, true);
+    world.pass((0, 100_000))?;
+    for host in [b, c] {
+        world.crash(host);
+        world.start(host);
+    }
+    world.until(700, |world| world.is(b, Role::Primary) || world.is(c, Role::Primary))?;
+    world.pass((5_000, 600_000))?;
+    world.cut_off(primary, false);
+    world.pass((5_000, 300_000))
+}
+
 /// A backup that leaves is let go at once, hears nothing of it, and the others die.
 pub(crate) fn leaving(world: &mut World) -> Told {
     let (primary, leaver, other) = world.others();
