@@ -4,7 +4,7 @@
 //! sending clears at once and waits for nothing; an Enter that an input method takes never sends;
 //! the focus stays. Does not: keep the text over a restart (`window` does).
 
-use egui::{Align2, Id, Key, Modifiers, Rect, Ui, UiBuilder, Vec2, vec2};
+use egui::{Id, Key, Modifiers, Rect, Ui, UiBuilder, Vec2, vec2};
 use holdfast_common::ids::Seq;
 
 use crate::controls;
@@ -149,15 +149,16 @@ impl Composer {
         });
     }
 
-    fn counter_ui(&self, ui: &Ui, palette: &Palette, rect: Rect) {
+    fn counter_ui(&self, ui: &mut Ui, palette: &Palette, rect: Rect) {
         let (color, text) = match self.text.len().checked_sub(TEXT_BYTES_MAX + 1) {
             None => (palette.weak, format!("{} left", TEXT_BYTES_MAX - self.text.len())),
             Some(over) => {
                 (palette.danger, format!("{} too long: shorten it, or send it in parts", over + 1))
             }
         };
-        let font = Type::Tiny.font();
-        ui.painter().text(rect.left_center(), Align2::LEFT_CENTER, text, font, color);
+        ui.scope_builder(line_in(rect), |ui| {
+            ui.label(egui::RichText::new(text).font(Type::Tiny.font()).color(color));
+        });
     }
 
     /// Whether Enter was pressed to send; takes it away from the text field then.
@@ -175,11 +176,14 @@ impl Composer {
     }
 }
 
+/// A line of words in a place.
+fn line_in(rect: Rect) -> UiBuilder {
+    UiBuilder::new().max_rect(rect).layout(egui::Layout::left_to_right(egui::Align::Center))
+}
+
 /// What stands above the field while a message is edited.
 fn editing_ui(ui: &mut Ui, palette: &Palette, rect: Rect) -> Option<Wish> {
-    let builder =
-        UiBuilder::new().max_rect(rect).layout(egui::Layout::left_to_right(egui::Align::Center));
-    let clicked = ui.scope_builder(builder, |ui| {
+    let clicked = ui.scope_builder(line_in(rect), |ui| {
         let text = egui::RichText::new("Editing").font(Type::Strong.font()).color(palette.accent);
         ui.label(text);
         controls::link(ui, "Cancel").clicked()

@@ -11,9 +11,11 @@
     reason = "the rim: clock, environment, threads, and what a terminal is told"
 )]
 
+mod fonts;
 mod frames;
 mod notify;
 
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
@@ -24,11 +26,12 @@ use frames::Frames;
 use holdfast_common::client::cache::{self, Cache, CacheError};
 use holdfast_common::client::driver::{self, Encryption, EngineId, Member, Storage};
 use holdfast_common::client::{Command, CommandId, Settings, Stored};
-use holdfast_common::config;
+use holdfast_common::config::{self, LogLevels};
+use holdfast_common::logging;
 use holdfast_gui::address::Address;
 use holdfast_gui::place::{self, Place};
 use holdfast_gui::window::{Doors, KEY_PLACE, Window};
-use holdfast_gui::{keys, theme};
+use holdfast_gui::{keys, theme, words};
 
 /// How often, and how long, an account's place that is taken is waited for.
 const IN_USE_TRIES: u32 = 5;
@@ -80,6 +83,8 @@ struct Kept {
     cache: Cache,
     stored: Stored,
     context: Arc<OnceLock<egui::Context>>,
+    /// Where the log is.
+    logs: String,
 }
 
 impl eframe::App for Program {
@@ -150,12 +155,23 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!(
-                "holdfast-gui: there is no display to draw on ({error}). In a terminal: \
-                 holdfast chat"
-            );
+            eprintln!("holdfast-gui: {}. In a terminal: holdfast chat", no_window(&error));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Why there is no window, without the names of files of libraries.
+fn no_window(error: &eframe::Error) -> String {
+    let has = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let text = error.to_string();
+    let reason = text.rsplit(": ").next().unwrap_or_default().trim_end_matches('.');
+    if cfg!(target_os = "linux") && !has("DISPLAY") && !has("WAYLAND_DISPLAY") {
+        "there is no display: neither WAYLAND_DISPLAY nor DISPLAY is set".to_owned()
+    } else if matches!(error, eframe::Error::Winit(_) | eframe::Error::WinitEventLoop(_)) {
+        format!("the display cannot be used: {reason}")
+    } else {
+        format!("the display draws no OpenGL: {reason}")
     }
 }
 
@@ -168,6 +184,7 @@ fn native_options(stood: Place) -> eframe::NativeOptions {
             .with_icon(theme::icon()),
 
         renderer: eframe::Renderer::Glow,
+        system_font_fallback: fonts::are_there(),
         ..eframe::NativeOptions::default()
     }
 }
@@ -202,19 +219,41 @@ fn open(options: &Options, context: Arc<OnceLock<egui::Context>>) -> (App, Place
         let text = "There is no home folder to keep messages in. Set HOLDFAST_HOME to a folder.";
         return failed(text.to_owned());
     };
+    let logs = start_log(&folder);
     let (cache, stored) = match open_cache(&folder) {
         Ok(opened) => opened,
         Err(error) => return failed(error.to_string()),
     };
     let stood = stood(&stored);
     let app = match servers(options, &stored) {
-        Ok(Some(servers)) => start(Kept { cache, stored, context }, servers),
+        Ok(Some(servers)) => start(Kept { cache, stored, context, logs }, servers),
         Ok(None) => {
-            App::Asking(Address::default(), Some(Box::new(Kept { cache, stored, context })))
+            let kept = Kept { cache, stored, context, logs };
+            App::Asking(Address::default(), Some(Box::new(kept)))
         }
         Err(sentence) => App::Failed(sentence),
     };
     (app, stood)
+}
+
+/// Says where the log is; nothing where there can be none: the window is worth more than its log.
+fn start_log(folder: &Path) -> String {
+    let logs = folder.join("logs");
+    // The folder of the messages too, which is nobody else's; without it there is no log either.
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&logs).ok();
+    let options = logging::Options {
+        instance: "window".to_owned(),
+        file: Some(logs.join("window.log")),
+        stderr: logging::Stderr::Nothing,
+        levels: LogLevels { default: log::LevelFilter::Info, targets: Vec::new() },
+    };
+    match logging::init(options) {
+        Ok(_) => logs.display().to_string(),
+        Err(error) => {
+            eprintln!("holdfast-gui: {error}");
+            String::new()
+        }
+    }
 }
 
 /// A second window of an account has a place of its own. A process that was killed a moment ago may
@@ -260,7 +299,7 @@ fn servers(options: &Options, stored: &Stored) -> Result<Option<Vec<String>>, St
 }
 
 fn start(kept: Kept, servers: Vec<String>) -> App {
-    let Kept { cache, stored, context } = kept;
+    let Kept { cache, stored, context, logs } = kept;
     let settings = Arc::new(Settings {
         client: concat!("holdfast-gui/", env!("CARGO_PKG_VERSION")).to_owned(),
         device: device(),
@@ -273,7 +312,10 @@ fn start(kept: Kept, servers: Vec<String>) -> App {
         }
     };
     let last = stored.home.last.as_ref().map(|key| key.user.clone());
-    let second = last.clone().filter(|_| cache.is_beside());
+    let again = match cache.lost_unsent() {
+        Some(aside) => Some(words::lost_unsent(&aside.display().to_string())),
+        None => last.as_deref().filter(|_| cache.is_beside()).map(words::beside),
+    };
     let storage = Storage::Disk(cache);
     let member = Member { settings, storage, stored, encryption: Encryption::Tls };
     let (handle, happened) = match driver::spawn(vec![member], Box::new(notify)) {
@@ -294,9 +336,10 @@ fn start(kept: Kept, servers: Vec<String>) -> App {
         }),
         zone: jiff::tz::TimeZone::system(),
     });
-    if let Some(user) = second {
-        window.stands_beside(user);
+    if let Some((user, why)) = last.zip(again) {
+        window.signs_in_again(user, why);
     }
+    window.logs_in(logs);
     App::Running(Box::new(window))
 }
 

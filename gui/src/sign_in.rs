@@ -20,8 +20,8 @@ use crate::words;
 #[derive(Debug)]
 pub struct SignIn {
     name: String,
-    /// Whose first window is another one.
-    beside: Option<String>,
+    /// Why somebody who was signed in must do so again.
+    note: Option<String>,
     pass: String,
     is_new: bool,
     reveals: bool,
@@ -45,7 +45,7 @@ impl Default for SignIn {
     fn default() -> SignIn {
         SignIn {
             name: String::new(),
-            beside: None,
+            note: None,
             pass: String::new(),
             is_new: false,
             reveals: false,
@@ -57,10 +57,10 @@ impl Default for SignIn {
 }
 
 impl SignIn {
-    /// For a second window of this person, or of somebody else.
-    pub fn beside(user: String) -> SignIn {
-        let beside = Some(user.clone());
-        SignIn { name: user, beside, wants_focus: Some(pass_id()), ..SignIn::default() }
+    /// For somebody who was signed in and must do so again: why.
+    pub fn again(user: String, note: String) -> SignIn {
+        let (note, wants_focus) = (Some(note), Some(pass_id()));
+        SignIn { name: user, note, wants_focus, ..SignIn::default() }
     }
 
     /// Draws the screen.
@@ -89,14 +89,12 @@ impl SignIn {
             logo(ui);
             ui.add_space(GAP);
             ui.label(RichText::new("Holdfast").font(Type::Title.font()));
-            let line = match (model.session(), self.is_new, &self.beside) {
+            let line = match (model.session(), self.is_new, &self.note) {
                 (SessionState::SignedOut(SignedOut::Ended), ..) => {
                     "You were signed out elsewhere. Drafts and unsent messages are kept.".to_owned()
                 }
                 (_, true, _) => "Create an account on this cluster".to_owned(),
-                (_, false, Some(user)) => {
-                    format!("{user} has another window open. Sign in here too, or as someone else.")
-                }
+                (_, false, Some(note)) => note.clone(),
                 (_, false, None) => "Sign in to your account".to_owned(),
             };
             ui.label(RichText::new(line).color(palette.weak));

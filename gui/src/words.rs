@@ -117,6 +117,19 @@ pub fn state(state: &OwnState, now_ms: u64) -> (Glyph, String) {
 /// After so long without an answer the window says so.
 pub const STILL_TRYING_MS: u64 = 5_000;
 
+/// Why somebody who is signed in elsewhere on this machine is asked again.
+pub fn beside(user: &str) -> String {
+    format!("{user} has another window open. Sign in here too, or as someone else.")
+}
+
+/// Why somebody is asked again whose file was damaged.
+pub fn lost_unsent(aside: &str) -> String {
+    format!(
+        "The file with what was typed and not sent was damaged, and is kept as {aside}. Your \
+         messages come again from the servers: sign in."
+    )
+}
+
 /// The sentence about a failed sign-in, for under the field that caused it.
 pub fn failure(failure: &Failure) -> String {
     match failure {

@@ -153,6 +153,12 @@ impl Cache {
         self.seat > 1
     }
 
+    /// Where the file with the account's outbox and drafts is, if it was damaged and had to be
+    /// begun anew: no server has what was in it.
+    pub fn lost_unsent(&self) -> Option<&Path> {
+        self.place.as_ref().and_then(Place::aside)
+    }
+
     /// Makes a batch of changes durable.
     ///
     /// # Errors

@@ -45,6 +45,8 @@ pub struct Seen<'a> {
     pub preferences: &'a Preferences,
     /// What happened to the cluster while the window was open.
     pub changes: &'a Changes,
+    /// Where the program's log is; empty if there is none.
+    pub logs: &'a str,
 }
 
 impl Shown {

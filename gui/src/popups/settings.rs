@@ -153,6 +153,9 @@ impl Settings {
                 ". MIT or Apache-2.0; the typeface is Inter, SIL Open Font License."
             ),
         );
+        if !seen.logs.is_empty() {
+            hint(ui, palette, format!("The log is in {}.", seen.logs));
+        }
         ui.horizontal(|ui| {
             if controls::link(ui, "Keyboard shortcuts").clicked() {
                 wishes.push(Wish::Show(Popup::Shortcuts));

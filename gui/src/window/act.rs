@@ -90,9 +90,12 @@ impl Window {
             Wish::Back => self.close(),
             Wish::Send(text) => {
                 let commands = self.chat.as_mut().map(|chat| chat.send(&self.model, text));
-                commands.into_iter().flatten().for_each(|command| {
+                for command in commands.into_iter().flatten() {
+                    if let Command::Send { to, text } = &command {
+                        self.handed.push((to.clone(), text.clone()));
+                    }
                     self.command(command);
-                });
+                }
             }
             Wish::Edit(seq) => {
                 if let Some(chat) = &mut self.chat {
@@ -214,12 +217,13 @@ impl Window {
     /// What helps to find a fault; nobody's words or secrets are in it.
     fn diagnostics(&self) -> String {
         format!(
-            "holdfast-gui {}\nconnection: {:?}\ncluster: {:?}\nwaiting: {}\nended: {:?}\n",
+            "holdfast-gui {}\nconnection: {:?}\ncluster: {:?}\nwaiting: {}\nended: {:?}\nlog: {}\n",
             env!("CARGO_PKG_VERSION"),
             self.model.connection(),
             self.model.cluster(),
             self.model.waiting(),
             self.ended,
+            self.logs,
         )
     }
 }

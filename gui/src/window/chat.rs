@@ -90,6 +90,15 @@ impl Chat {
         commands
     }
 
+    /// Puts a text that could not be handed over before what was typed since.
+    pub(super) fn put_back(&mut self, text: String) {
+        let since = std::mem::replace(&mut self.composer.text, text);
+        if !since.is_empty() {
+            self.composer.text.push('\n');
+            self.composer.text.push_str(&since);
+        }
+    }
+
     /// Puts an own message into the composer.
     pub(super) fn edit(&mut self, model: &Model, seq: Seq) {
         let Some(conv) = timeline::conversation(model, &self.to) else { return };

@@ -19,7 +19,7 @@ use egui::Ui;
 use holdfast_common::client::driver::Happening;
 use holdfast_common::client::model::Model;
 use holdfast_common::client::{
-    Command, CommandId, ConnectionState, OutboxState, SessionState, Update,
+    Command, CommandId, ConnectionState, OutboxState, SessionState, Update, Work,
 };
 use holdfast_common::ids::ConversationId;
 use holdfast_common::protocol::Target;
@@ -59,6 +59,8 @@ pub struct Window {
     model: Model,
     next_command: u64,
     asked: BTreeMap<CommandId, Asked>,
+    /// Texts that were handed over and are not known to be kept, with the chat.
+    handed: Vec<(Target, String)>,
     sign_in: SignIn,
     list: List,
     chat: Option<Chat>,
@@ -75,6 +77,8 @@ pub struct Window {
     title: String,
     /// One pane is shown at a time.
     is_narrow: bool,
+    /// Where the program's log is.
+    logs: String,
 }
 
 impl Window {
@@ -85,6 +89,7 @@ impl Window {
             model: Model::default(),
             next_command: 0,
             asked: BTreeMap::new(),
+            handed: Vec::new(),
             sign_in: SignIn::default(),
             list: List::default(),
             chat: None,
@@ -98,12 +103,18 @@ impl Window {
             ended: None,
             title: String::new(),
             is_narrow: false,
+            logs: String::new(),
         }
     }
 
-    /// Another window has this person's place: who signs in here is told so.
-    pub fn stands_beside(&mut self, user: String) {
-        self.sign_in = SignIn::beside(user);
+    /// This person was signed in and must do so again: why.
+    pub fn signs_in_again(&mut self, user: String, why: String) {
+        self.sign_in = SignIn::again(user, why);
+    }
+
+    /// Where the program's log is.
+    pub fn logs_in(&mut self, folder: String) {
+        self.logs = folder;
     }
 
     /// What is drawn.
@@ -117,7 +128,7 @@ impl Window {
             match happening {
                 Happening::Update(_, Update::Answer(id, outcome)) => self.answered(id, outcome),
                 Happening::Update(_, update) => self.take(ctx, update),
-                Happening::Ended(_, why) => self.ended = Some(why),
+                Happening::Ended(_, why) => self.ended(why),
             }
         }
         self.restore(ctx);
@@ -149,6 +160,15 @@ impl Window {
                 self.notify(ctx, conv, &from, &text);
                 return;
             }
+            Update::Outbox(item) => {
+                let is_kept = |(_, text): &(Target, String)| match &item.work {
+                    Work::Send { text: kept, .. } => kept == text,
+                    Work::Edit { .. } | Work::Delete { .. } => false,
+                };
+                if let Some(at) = self.handed.iter().position(is_kept) {
+                    self.handed.remove(at);
+                }
+            }
             Update::Session(SessionState::SignedOut(_)) => {
                 self.is_restored = false;
                 self.popup = None;
@@ -165,13 +185,24 @@ impl Window {
             | Update::Deleted(..)
             | Update::PeerGone(_)
             | Update::Copies { .. }
-            | Update::Outbox(_)
             | Update::OutboxRemoved(_)
             | Update::Draft(..)
             | Update::Interface(..)
             | Update::Answer(..) => {}
         }
         self.model.apply(update);
+    }
+
+    /// The engine has ended. What it was handed at the last moment is not in the outbox: it is put
+    /// back where it was typed.
+    fn ended(&mut self, why: String) {
+        self.ended = Some(why);
+        let Some(chat) = &mut self.chat else { return };
+        for (to, text) in self.handed.drain(..).rev() {
+            if to == self.model.resolve(&chat.to) {
+                chat.put_back(text);
+            }
+        }
     }
 
     /// Tells of a message that is not on the screen of a window that has the focus.
@@ -239,6 +270,7 @@ impl Window {
                 clock: &clock,
                 preferences: &self.preferences,
                 changes: &self.changes,
+                logs: &self.logs,
             };
             wishes.extend(popup.ui(ui, seen));
         }

@@ -16,6 +16,7 @@ use holdfast_common::ids::ConversationId;
 use holdfast_common::protocol::{ErrorCode, ErrorReply, Target};
 use holdfast_gui::theme;
 use holdfast_gui::window::Window;
+use holdfast_gui::words;
 use stage::{Stage, scenes};
 
 /// A window on a stage.
@@ -91,7 +92,7 @@ fn signing_in_takes_a_name_a_password_and_enter() {
 #[test]
 fn a_second_window_says_whose_the_first_is_and_takes_a_password() {
     let (stage, mut window) = Stage::new();
-    window.stands_beside("alice".to_owned());
+    window.signs_in_again("alice".to_owned(), words::beside("alice"));
     stage.feed(scenes::signed_out());
     let (stage, mut harness) = harness((stage, window), [1_000.0, 680.0]);
     harness.run_steps(3);

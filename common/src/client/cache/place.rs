@@ -36,6 +36,8 @@ pub(super) struct Place {
     /// None after damage came to light while running. Nothing is kept of the history then until the
     /// next start, which begins it anew: a part of it would look like the whole.
     history: Option<Database>,
+    /// Where a damaged file with unsent things was set aside when this was opened.
+    aside: Option<PathBuf>,
     /// Held as long as the databases are. It says whether they are open, so that whoever comes
     /// after a program that did not get to close them (killed, or brought down by a damaged file)
     /// checks them.
@@ -62,11 +64,12 @@ impl Place {
         (&lock).write_all(OPEN).map_err(fault)?;
         let mut account = Account::new(key.clone());
         // The small file is always checked: nothing can replace what is in it.
-        let unsent = open_or_begin(&folder.join(UNSENT), UNSENT_CACHE_BYTES, true, |database| {
+        let path = folder.join(UNSENT);
+        let (unsent, aside) = open_or_begin(&path, UNSENT_CACHE_BYTES, true, |database| {
             unsent::load(database, &mut account)
         })?;
         let path = folder.join(HISTORY);
-        let history = open_or_begin(&path, HISTORY_CACHE_BYTES, !was_closed, |database| {
+        let (history, _) = open_or_begin(&path, HISTORY_CACHE_BYTES, !was_closed, |database| {
             history::load(database, &mut account)
         })?;
         // The files' names are durable before anything in them is relied upon.
@@ -74,7 +77,7 @@ impl Place {
             .iter()
             .try_for_each(|at| sync_folder(at))
             .map_err(fault)?;
-        Ok((Place { folder, unsent, history: Some(history), lock }, account))
+        Ok((Place { folder, unsent, history: Some(history), aside, lock }, account))
     }
 
     pub(super) fn store(&mut self, writes: &[Write]) -> Result<(), CacheError> {
@@ -109,6 +112,10 @@ impl Place {
             }
             Err(fault) => Err(failed(&path, fault)),
         }
+    }
+
+    pub(super) fn aside(&self) -> Option<&Path> {
+        self.aside.as_deref()
     }
 
     #[cfg(test)]
@@ -162,24 +169,26 @@ pub(super) fn abandoned(
     }
 }
 
-/// Opens and reads a database; one that is damaged is set aside, and a new one begun.
+/// Opens and reads a database; one that is damaged is set aside, and a new one begun. Says where
+/// the damaged one is.
 fn open_or_begin(
     path: &Path,
     cache_bytes: usize,
     is_checked: bool,
     mut load: impl FnMut(&Database) -> Result<(), Fault>,
-) -> Result<Database, CacheError> {
+) -> Result<(Database, Option<PathBuf>), CacheError> {
     let mut open = || {
         let database = open_database(path, cache_bytes, is_checked)?;
         load(&database)?;
         Ok(database)
     };
     match open() {
-        Ok(database) => Ok(database),
+        Ok(database) => Ok((database, None)),
         Err(Fault::Damaged(why)) => {
-            set_aside(path, &why)
+            let aside = set_aside(path, &why)
                 .map_err(|source| CacheError::Disk { path: path.to_owned(), source })?;
-            open().map_err(|fault| failed(path, fault))
+            let database = open().map_err(|fault| failed(path, fault))?;
+            Ok((database, Some(aside)))
         }
         Err(fault) => Err(failed(path, fault)),
     }
@@ -196,7 +205,7 @@ fn failed(path: &Path, fault: Fault) -> CacheError {
 }
 
 /// Renames what cannot be understood to the first free `NAME.damaged-N`.
-pub(super) fn set_aside(path: &Path, why: &dyn Display) -> io::Result<()> {
+pub(super) fn set_aside(path: &Path, why: &dyn Display) -> io::Result<PathBuf> {
     let aside = (1..)
         .map(|number: u32| {
             let mut name = path.as_os_str().to_owned();
@@ -206,7 +215,8 @@ pub(super) fn set_aside(path: &Path, why: &dyn Display) -> io::Result<()> {
         .find(|aside| !aside.exists())
         .expect("a folder has fewer files than there are numbers");
     log::error!("set aside as {}: {} is damaged: {why}", aside.display(), path.display());
-    std::fs::rename(path, aside)
+    std::fs::rename(path, &aside)?;
+    Ok(aside)
 }
 
 /// Names come from servers and are only trusted as folders' names if they are harmless.

@@ -349,7 +349,9 @@ fn a_ruined_outbox_is_set_aside_and_costs_no_history() {
         assert_eq!(account.cursor, full_account().cursor);
         assert!(account.outbox.is_empty() && account.token.is_none());
         assert_eq!(page(&mut cache, None, 10).len(), 3);
-        assert!(place(folder.path()).join("unsent.redb.damaged-1").exists(), "way {how}");
+        let aside = place(folder.path()).join("unsent.redb.damaged-1");
+        assert!(aside.exists(), "way {how}");
+        assert_eq!(cache.lost_unsent(), Some(aside.as_path()), "and it is said");
     }
 }
 
