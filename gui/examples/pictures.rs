@@ -140,6 +140,9 @@ impl eframe::App for Album {
                 ThemePreference::Light
             });
             ctx.set_zoom_factor(f32::from(picture.zoom_percent) / 100.0);
+        }
+        if self.frame == 1 {
+            // The text size counts from this frame on, also for the size of the window.
             let [width, height] = picture.size;
             ctx.send_viewport_cmd(ViewportCommand::InnerSize(
                 vec2(width, height) * 100.0 / f32::from(picture.zoom_percent),
