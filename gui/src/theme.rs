@@ -194,7 +194,7 @@ pub const LIGHT: Palette = Palette {
     ground: rgb(0xee_f3_f2),
     surface: rgb(0xff_ff_ff),
     raised: rgb(0xee_f2_f2),
-    selected: rgb(0xd5_ee_e9),
+    selected: rgb(0xdf_f3_ef),
     line: rgb(0xdd_e5_e4),
     text: rgb(0x13_20_22),
     weak: rgb(0x56_68_6b),
@@ -324,12 +324,4 @@ pub fn icon() -> egui::IconData {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_icon_is_a_picture() {
-        let icon = icon();
-        assert_eq!((icon.width, icon.height), (256, 256));
-    }
-}
+mod tests;

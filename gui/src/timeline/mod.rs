@@ -345,6 +345,9 @@ impl Timeline {
             return;
         }
         let at = self.tops.partition_point(|top| *top <= offset).saturating_sub(1);
+        // Days and lines come and go, the message below them stays.
+        let is_bubble = |at: &usize| matches!(self.items.get(*at), Some(Item::Bubble(_)));
+        let at = (at..self.items.len()).find(is_bubble).unwrap_or(at);
         self.anchor = self.items.get(at).map(|item| (item.key(), self.tops[at] - offset));
     }
 

@@ -5,8 +5,13 @@
 #[path = "../stage/mod.rs"]
 mod stage;
 
+mod chats;
+mod cluster;
 mod find;
 mod keyboard;
+mod messages;
+mod sign_in;
+mod typing;
 
 use egui::{Key, Modifiers};
 use egui_kittest::Harness;
