@@ -60,8 +60,12 @@ pub fn take(input: &mut InputState) -> Vec<Shortcut> {
         (ctrl, Key::Num0, Shortcut::ZoomReset),
         (none, Key::Escape, Shortcut::Escape),
     ];
-    let taken = all.into_iter().filter(|(modifiers, key, _)| input.consume_key(*modifiers, *key));
-    taken.map(|(.., shortcut)| shortcut).collect()
+    // As often as it was pressed: a slow machine has several in one frame.
+    let taken = all.into_iter().flat_map(|(modifiers, key, shortcut)| {
+        let count = input.count_and_consume_key(modifiers, key);
+        std::iter::repeat_n(shortcut, count)
+    });
+    taken.collect()
 }
 
 /// Of what was typed since the last frame, what must wait for the next one: whatever is behind a

@@ -120,6 +120,7 @@ fn summary(model: &Model) -> String {
                 }
             ),
             None => match model.cluster() {
+                Some(cluster) if cluster.of == 1 => "1 server".to_owned(),
                 Some(cluster) => format!("{} servers", cluster.of),
                 None => String::new(),
             },

@@ -256,7 +256,10 @@ impl Window {
         if is_in && self.popup.is_none() && !egui::Popup::is_any_open(ui.ctx()) {
             let focused = ui.memory(egui::Memory::focused);
             for shortcut in ui.input_mut(keys::take) {
-                wishes.extend(self.shortcut(shortcut, focused));
+                // At once: the next of them goes on from there.
+                if let Some(wish) = self.shortcut(shortcut, focused) {
+                    self.carry_out(ui, wish);
+                }
             }
         }
         wishes.extend(match identity::ui(ui, self.model.connection()) {

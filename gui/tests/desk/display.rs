@@ -74,6 +74,16 @@ impl Display {
         self.xdotool(&["key", keys]).expect("a display with a keyboard");
     }
 
+    /// Presses a key and holds it.
+    pub(crate) fn key_down(&self, key: &str) {
+        self.xdotool(&["keydown", key]).expect("a display with a keyboard");
+    }
+
+    /// Lets go of it.
+    pub(crate) fn key_up(&self, key: &str) {
+        self.xdotool(&["keyup", key]).expect("a display with a keyboard");
+    }
+
     /// Types a text.
     pub(crate) fn write(&self, text: &str) {
         self.xdotool(&["type", "--delay", "4", "--", text]).expect("a display with a keyboard");

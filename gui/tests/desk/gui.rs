@@ -51,7 +51,7 @@ impl Gui {
     pub(crate) fn launch(&mut self) {
         self.lives += 1;
         let mut options = fs::OpenOptions::new();
-        let stderr = options.append(true).create(true).open(self.folder.join("stderr"));
+        let stderr = options.append(true).create(true).open(self.folder.join("window-stderr"));
         let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast-gui"));
         for server in &self.servers {
             command.arg("--server").arg(server.to_string());
@@ -69,16 +69,16 @@ impl Gui {
     /// Starts it (again), with the keyboard.
     pub(crate) fn start(&mut self) {
         self.launch();
-        self.appears();
-        self.display.focus(&self.window);
+        self.takes_keys();
     }
 
-    /// Waits until it is on the screen.
-    pub(crate) fn appears(&mut self) {
+    /// Waits until it is on the screen, and gives it the keyboard.
+    pub(crate) fn takes_keys(&mut self) {
         self.window = until("a window", || {
             self.must_run();
             self.display.window()
         });
+        self.display.focus(&self.window);
     }
 
     fn must_run(&mut self) {
@@ -121,6 +121,18 @@ impl Gui {
         self.key("Return");
     }
 
+    /// Waits until it has drawn nothing for so long.
+    pub(crate) fn rests(&self, still: Duration) {
+        let mut last = (self.frames().len(), Instant::now());
+        until_true("a window at rest", || {
+            let count = self.frames().len();
+            if count != last.0 {
+                last = (count, Instant::now());
+            }
+            last.1.elapsed() > still
+        });
+    }
+
     /// Waits until frames have come after these, and a moment without one.
     fn settles(&self, before: usize) {
         let mut last = (before, Instant::now());
@@ -158,7 +170,7 @@ impl Drop for Gui {
             let thread = std::thread::current();
             let path = pictures().join(format!("{}.png", thread.name().unwrap_or("failed")));
             self.display.save(&path);
-            let said = fs::read_to_string(self.folder.join("stderr")).unwrap_or_default();
+            let said = fs::read_to_string(self.folder.join("window-stderr")).unwrap_or_default();
             say(&format!("the screen at the failure: {}\nit said: {said}", path.display()));
         }
         self.kill();
