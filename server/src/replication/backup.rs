@@ -114,8 +114,9 @@ impl Replication {
             let committed = append.committed.index.min(following.matched);
             self.log.commit_to(committed);
         }
-        // A grant speaks of the primary's newest view, and a takeover of the views in my log. Who
-        // was removed and is admitted again by a cold start may have an older one still.
+        // A grant speaks of the primary's newest view, and a takeover of the views in my log. That
+        // no lease was taken for an older one follows from how servers are admitted (`views`); it
+        // is not left to follow.
         let has_view =
             following.matched >= append.view || !holds!(self.settings.rules, LeaseNeedsView);
         if let Some(stamp) = append.granted

@@ -122,11 +122,9 @@ impl Replication {
     /// that the others need of it, once they have admitted it, to come back from their deaths.
     fn is_near(&self, one: Incarnation) -> bool {
         let last = self.log.last().index.0;
-        let rules = self.settings.rules;
-        // Of these two, the first leaves the second nothing to do in most stories.
-        let newest = match (holds!(rules, AdmitWithView), holds!(rules, LeaseNeedsView)) {
-            (true, true) => self.log.newest_view().map_or(Index(0), |placed| placed.index),
-            (false, _) | (_, false) => Index(1),
+        let newest = match holds!(self.settings.rules, AdmitWithView) {
+            true => self.log.newest_view().map_or(Index(0), |placed| placed.index),
+            false => Index(1),
         };
         let near = |peer: &Peer| {
             peer.matched >= newest && peer.matched.0 + NEARLY_ENTRIES >= last && !peer.is_leaving
