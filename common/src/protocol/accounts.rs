@@ -23,7 +23,8 @@ pub struct Hello {
 pub struct HelloOk {
     /// The version chosen.
     pub proto: u32,
-    /// The cluster's id, hex: what a client keeps belongs to one cluster.
+    /// The cluster's id, hex: what a client keeps belongs to one cluster. Empty from a server that
+    /// does not know it yet: nobody can sign in there, and it hangs up once it does.
     pub cluster: String,
     /// What this connection must keep to.
     pub limits: Limits,

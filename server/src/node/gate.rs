@@ -1,10 +1,11 @@
 //! The gate: nothing that depends on the state is answered before the state holds everything that
 //! was acknowledged when this life began.
 //!
-//! Owns: when the state may be asked, and the requests that wait for it. Driven by: `requests`, the
-//! node (what was applied, the clock). Invariants: what is open stays open; what waits goes on in
-//! the order in which it came, or is sent elsewhere. Does not: make sure that what is read later is
-//! the newest (`fresh` does).
+//! Owns: when the state may be asked, the requests that wait for it, and the connections that came
+//! before the cluster had an id. Driven by: `requests`, the node (what was applied, the clock).
+//! Invariants: what is open stays open; what waits goes on in the order in which it came, or is
+//! sent elsewhere; nobody signs in on a connection that was told no id. Does not: make sure that
+//! what is read later is the newest (`fresh` does).
 
 use std::time::Instant;
 
@@ -35,6 +36,19 @@ impl Node {
         self.has_been_whole = true;
         for AtGate { client, id, kind, .. } in std::mem::take(&mut self.gate) {
             self.submit(client, id, kind);
+        }
+        true
+    }
+
+    /// The cluster has its id: whoever was greeted before comes again and is told it, for a client
+    /// keeps what it has under that. This happens as soon as the first view is known to be
+    /// committed, so before anything behind it can be answered. Says whether anybody was there.
+    pub(super) fn close_early(&mut self) -> bool {
+        if self.early.is_empty() || self.replication.settled_cluster().is_none() {
+            return false;
+        }
+        for client in std::mem::take(&mut self.early) {
+            self.close(client);
         }
         true
     }

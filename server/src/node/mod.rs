@@ -53,7 +53,7 @@ mod upkeep;
 mod verify;
 mod writes;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
@@ -141,6 +141,8 @@ pub struct Node {
     clients: Clients,
     /// Requests that wait until the state is whole.
     gate: VecDeque<AtGate>,
+    /// Connections that were greeted before the cluster had an id.
+    early: BTreeSet<ClientId>,
     freshness: Freshness,
     /// What the answers of jobs under way are for.
     tasks: BTreeMap<Ticket, Task>,
@@ -228,6 +230,7 @@ impl Node {
             now,
             clients: Clients::default(),
             gate: VecDeque::new(),
+            early: BTreeSet::new(),
             freshness: Freshness::default(),
             tasks: BTreeMap::new(),
             next_ticket: 0,
@@ -341,7 +344,8 @@ impl Node {
             self.run(Job::Tables(TablesJob::Apply(entries)));
             return true;
         }
-        self.notice_role()
+        self.close_early()
+            || self.notice_role()
             || self.open_gate()
             || self.freshen()
             || self.announce_status()

@@ -68,6 +68,7 @@ impl Node {
         }
         self.drop_hashes(id);
         self.gate.retain(|waiting| waiting.client != id);
+        self.early.remove(&id);
     }
 
     pub(super) fn client_heard(&mut self, id: ClientId) {
@@ -199,9 +200,13 @@ impl Node {
         if !hello.proto.contains(&PROTOCOL) {
             return self.refuse(id, request_id, ErrorCode::Version);
         }
+        let cluster = self.replication.settled_cluster();
+        if cluster.is_none() {
+            self.early.insert(id);
+        }
         let reply = HelloOk {
             proto: PROTOCOL,
-            cluster: self.replication.cluster().to_string(),
+            cluster: cluster.map(|cluster| cluster.to_string()).unwrap_or_default(),
             limits: Limits { line: LINE_BYTES_MAX, text: TEXT_BYTES_MAX, pipeline: PIPELINE_MAX },
             ping_s: PING_S,
             status: self.status(),

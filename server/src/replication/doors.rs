@@ -279,6 +279,13 @@ impl Replication {
         self.log.cluster().unwrap_or(self.settings.fresh_cluster)
     }
 
+    /// The cluster's id once no other can come: the first view is known to be committed. Who is
+    /// alone gives it, and gives no other in this life.
+    pub fn settled_cluster(&self) -> Option<ClusterId> {
+        let is_settled = self.commit() > Index(0) || self.settings.servers.len() == 1;
+        is_settled.then(|| self.cluster())
+    }
+
     /// Everything up to here is known to be committed.
     pub fn commit(&self) -> Index {
         self.log.commit()

@@ -1,6 +1,5 @@
 //! Processes: their starts, their loop's turns, their threads and their ends.
 
-use holdfast_common::config::SurvivorPolicy;
 use holdfast_common::ids::ServerId;
 use holdfast_server::entry::{ClusterId, Entry, Payload};
 use holdfast_server::journal::sim::Faults;
@@ -49,14 +48,15 @@ impl World {
         };
         target.epoch += 1;
         (target.stalled_until, target.starts_after) = (0, None);
+        target.knew = self.known.clone();
+        let mut fresh_cluster = ClusterId([0xc1; 16]);
+        fresh_cluster.0[..8].copy_from_slice(&random.next().to_be_bytes());
         let start = Start {
             incarnation: opened.incarnation,
             recovered: opened.recovered,
             applied: opened.applied,
             has_set_aside: target.has_set_aside,
-            // The same on all: a client that says hello before the first view is told the id that
-            // *this* server would give, and never forgets it.
-            fresh_cluster: ClusterId([0xc1; 16]),
+            fresh_cluster,
             seed: random.next(),
             connections_max: 100,
             hash_threads: 1,
@@ -311,10 +311,8 @@ impl World {
                 self.counts.new_lives += 1;
                 self.end_process(host, false);
                 if *sets_aside {
-                    if self.config.survivor_policy != SurvivorPolicy::Timeout {
-                        let server = host + 1;
-                        self.fail(format!("server {server} has what the cluster has not"));
-                    }
+                    // Not with the policy `timeout` either: no silence lasts for ten seconds here.
+                    self.fail(format!("server {} has what the cluster has not", host + 1));
                     self.set_aside(host);
                 }
                 let pause = self.within(RESTART_US);

@@ -2,8 +2,8 @@
 //!
 //! Owns: nothing (what it learns goes to `home`). Driven by: `connect`. Invariants: nothing is sent
 //! to a server before its identity is known or a person has accepted it; a server of another
-//! cluster than the account's is never used; a known cluster that shows another key stops
-//! everything.
+//! cluster than the account's is never used, and one of none yet for questions alone; a known
+//! cluster that shows another key stops everything.
 
 use super::Engine;
 use super::connect::{Candidate, DIAL_PATIENCE, Phase};
@@ -14,6 +14,9 @@ use crate::client::{
 };
 use crate::protocol::{Hello, HelloOk, PROTOCOL, Reply, Request, ServerLine};
 
+/// Why nobody signs in to a server that does not know its cluster: it never met the others, or
+/// there is none yet. It can say how it is, and for whom it waits.
+const NO_CLUSTER: &str = "is not in its cluster yet";
 /// `hello` is the first request of every connection.
 pub(super) const HELLO_ID: u64 = 1;
 
@@ -97,6 +100,10 @@ impl Engine {
         identity: Option<Identity>,
         hello: &HelloOk,
     ) {
+        if hello.cluster.is_empty() && !matches!(self.session, Session::Out) {
+            let why = hello.status.waiting.as_deref().unwrap_or(NO_CLUSTER);
+            return self.drop_candidate(connection, why);
+        }
         let known = self.home.clusters.iter().find(|record| record.cluster == hello.cluster);
         let pinned = known.and_then(|record| record.identity);
         let presented = identity.filter(|identity| *identity != Identity::Plain);
@@ -121,6 +128,9 @@ impl Engine {
 
     /// Keeps what a server said of its cluster: its identity and its servers.
     pub(super) fn learn_servers(&mut self, candidate: &Candidate, hello: &HelloOk) {
+        if hello.cluster.is_empty() {
+            return;
+        }
         let known = self.home.clusters.iter().position(|record| record.cluster == hello.cluster);
         let before = known.map(|at| self.home.clusters[at].clone());
         let mut record = before.clone().unwrap_or_else(|| ClusterRecord {

@@ -129,6 +129,11 @@ impl Engine {
         if link.signing_in || sign_in.ok.is_some() || !is_due {
             return;
         }
+        if link.cluster.is_empty() {
+            // It was asked how it is, and has no cluster to sign in to: is there another?
+            self.leave_link();
+            return self.dial_now();
+        }
         sign_in.not_before = None;
         link.signing_in = true;
         let (user, pass) = (sign_in.user.clone(), sign_in.pass.expose().to_owned());
