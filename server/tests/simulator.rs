@@ -49,8 +49,8 @@ fn number(name: &str) -> Option<u64> {
 #[test]
 fn whatever_fails_what_was_acknowledged_is_there_once_and_people_go_on() {
     keep_panics();
-    for servers in [1, 3, 5] {
-        let like = run_of(servers);
+    let others = ["majority", "timeout"].map(|policy| Run { policy, ..run_of(3) });
+    for like in [1, 3, 5].map(run_of).into_iter().chain(others) {
         let sum = many(&like, FIXED.0, FIXED.1, Duration::MAX, &|_| {});
         must_be_clean(&like, &sum);
     }

@@ -22,6 +22,11 @@ const RESET_US: Us = 1_000_000;
 /// So long after all servers know of a lost disk, its successor counts on every other disk too.
 const CARE_US: Us = 300_000;
 
+/// A person comes to a server so long after it was cut off, or is back.
+const LANDS_US: Us = 300_000;
+/// And looks around so often.
+const LOOKS_US: usize = 250_000;
+
 impl World {
     /// A fault of the plan.
     pub(crate) fn strike(&mut self, fault: Fault) {
@@ -83,6 +88,28 @@ impl World {
                 self.stall(count + person, host, length);
                 self.stall(host, count + person, length);
             }
+            Fault::Maroon { host, person, dies, back, length } => {
+                self.maroon(host, person, dies.then_some(back), length);
+            }
+            Fault::Look { person } => self.person_looks(person),
+        }
+    }
+
+    fn maroon(&mut self, host: usize, person: usize, back: Option<Us>, length: Us) {
+        let count = self.hosts.len();
+        for other in (0..count).filter(|other| *other != host) {
+            for one in [host, count + person] {
+                self.stall(one, other, length);
+                self.stall(other, one, length);
+            }
+        }
+        if let Some(back) = back {
+            self.at(self.now, What::Fault(Fault::Kill { host, back }));
+        }
+        let arrives_at = self.now + back.unwrap_or(0) + LANDS_US;
+        self.at(arrives_at, What::Fault(Fault::KillPerson { person }));
+        for at in (arrives_at..self.now + length).step_by(LOOKS_US).skip(1) {
+            self.at(at, What::Fault(Fault::Look { person }));
         }
     }
 

@@ -18,6 +18,7 @@ use holdfast_server::work::{Done, Job};
 use super::Us;
 use super::clock::Clock;
 use super::network::{Door, PipeId};
+use super::promise::Known;
 use super::store::Folder;
 use crate::sim::workers::{Thread, Workers};
 
@@ -247,5 +248,7 @@ pub(crate) struct Host {
     pub(crate) starts_after: Option<Us>,
     /// A store of this server was set aside.
     pub(crate) has_set_aside: bool,
+    /// What was acknowledged when its process began.
+    pub(crate) knew: Known,
     pub(crate) process: Option<Process>,
 }

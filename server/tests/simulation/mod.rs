@@ -4,6 +4,11 @@
 //! Owns: nothing that ships. Driven by: `cargo sim` and the suite. Invariants: everything that
 //! happens follows from the seed and the plan of faults; what is checked is what people see. Does
 //! not: speak TLS, or cut lines into pieces: that is the pipes', and has tests of its own.
+//!
+//! What it notices, tried with bugs put in on purpose, each in 200 seeds of three servers (5000000
+//! and on): an id told before the cluster has one, 18; a gate that is always open, 2; a server that
+//! believes its own state is the newest, 7; a commit by a majority of the view, none: a survivor
+//! has nearly always received what it has not synced. `replication::sim` has profiles for that one.
 
 mod audit;
 mod clock;
@@ -15,6 +20,7 @@ mod network;
 mod person;
 mod plan;
 mod processes;
+mod promise;
 pub(crate) mod run;
 mod store;
 pub(crate) mod world;

@@ -23,6 +23,7 @@ use holdfast_common::protocol::{
 use super::Us;
 use super::clock::Clock;
 use super::network::{Door, Packet, PipeId, Place, Side};
+use super::promise::Sight;
 use super::world::{What, World};
 use crate::sim::checker::{Asked, Connection};
 use crate::sim::workers::Random;
@@ -46,7 +47,7 @@ pub(crate) struct Person {
     pipes: BTreeMap<ConnectionId, PipeId>,
     connections: BTreeMap<PipeId, ConnectionId>,
     /// What the checker knows of each connection.
-    wires: BTreeMap<PipeId, Connection>,
+    wires: BTreeMap<PipeId, (Connection, Sight)>,
     timer_at: Option<Us>,
     random: Random,
     next_command: u64,
@@ -135,14 +136,18 @@ impl Person {
         format!("{name} at {machine}: {session:?}, {connection:?}, {waiting} waiting, {failed}")
     }
 
-    /// What this person thinks of next.
-    fn idea(&mut self) -> Command {
+    fn conversations(&self) -> Vec<ConversationId> {
         let rows = self.model.rows();
         let conversations = rows.iter().filter_map(|row| match &row.to {
             Target::Conversation(conv) => Some(*conv),
             Target::User(_) => None,
         });
-        let conversations: Vec<ConversationId> = conversations.collect();
+        conversations.collect()
+    }
+
+    /// What this person thinks of next.
+    fn idea(&mut self) -> Command {
+        let conversations = self.conversations();
         let random = &mut self.random;
         let conv = match conversations.is_empty() {
             true => None,
@@ -233,16 +238,14 @@ fn engine(settings: &Arc<Settings>, store: &mut MemoryStore, random: &mut Random
 }
 
 /// What the checker must know of a request.
-fn asked(line: &[u8]) -> (u64, Asked) {
-    let frame = RequestFrame::parse(line).expect("an engine writes requests");
-    let asked = match frame.request().expect("an engine writes requests") {
+fn asked(request: &Request) -> Asked {
+    match request {
         Request::Login(_) | Request::Register(_) | Request::Resume(_) => {
             Asked::SignIn { token: None, is_dead: false }
         }
-        Request::Send(send) => Asked::Send { txn: send.txn.to_string(), text: send.text },
+        Request::Send(send) => Asked::Send { txn: send.txn.to_string(), text: send.text.clone() },
         _ => Asked::Other,
-    };
-    (frame.id, asked)
+    }
 }
 
 impl World {
@@ -273,6 +276,22 @@ impl World {
         self.at(self.now + pause, What::Act { person: at });
     }
 
+    /// A person opens whatever there is.
+    pub(crate) fn person_looks(&mut self, at: usize) {
+        let person = &mut self.people[at];
+        let mut questions = vec![Question::Conversations(Conversations::default())];
+        questions.extend(
+            person.conversations().into_iter().map(|conv| {
+                Question::History(History { conv, page: Page::Newest, limit: Some(20) })
+            }),
+        );
+        for question in questions {
+            self.people[at].next_command += 1;
+            let id = CommandId(self.people[at].next_command);
+            self.tell_person(at, Input::Command(id, Command::Ask(question)));
+        }
+    }
+
     pub(crate) fn person_timer(&mut self, at: usize) {
         if self.people[at].timer_at == Some(self.now) {
             self.people[at].timer_at = None;
@@ -290,12 +309,18 @@ impl World {
         let input = match packet {
             Packet::Welcome => {
                 let wire = self.checker.connection(person.account());
-                person.wires.insert(pipe, wire);
+                let host = self.network.pipe(pipe).expect("it speaks").place(Side::Listener);
+                let sight = Sight::new(&self.hosts[host.machine].knew);
+                person.wires.insert(pipe, (wire, sight));
                 Input::Opened { connection, identity: Identity::Plain }
             }
             Packet::Data(line) => {
-                if let Some(wire) = person.wires.get_mut(&pipe) {
-                    self.checker.line(wire, std::str::from_utf8(&line).expect("UTF-8"));
+                if let Some((wire, sight)) = person.wires.get_mut(&pipe) {
+                    let text = std::str::from_utf8(&line).expect("UTF-8");
+                    let value = self.checker.line(wire, text);
+                    if let Err(why) = sight.line(self.now, &value, &mut self.known) {
+                        self.violation.get_or_insert(format!("{}: {why}", person.name));
+                    }
                 }
                 Input::Line { connection, line }
             }
@@ -317,7 +342,7 @@ impl World {
         let person = &mut self.people[at];
         let pipe = person.pipes.remove(&connection)?;
         person.connections.remove(&pipe);
-        if let Some(wire) = person.wires.remove(&pipe) {
+        if let Some((wire, _)) = person.wires.remove(&pipe) {
             self.checker.closed(&wire);
         }
         Some(pipe)
@@ -340,9 +365,11 @@ impl World {
                 Effect::Send { connection, mut line } => {
                     line.pop();
                     let Some(pipe) = person.pipes.get(&connection).copied() else { continue };
-                    if let Some(wire) = person.wires.get_mut(&pipe) {
-                        let (id, asked) = asked(&line);
-                        self.checker.asks(wire, id, asked);
+                    if let Some((wire, sight)) = person.wires.get_mut(&pipe) {
+                        let frame = RequestFrame::parse(&line).expect("an engine's request");
+                        let request = frame.request().expect("an engine's request");
+                        self.checker.asks(wire, frame.id, asked(&request));
+                        sight.asks(self.now, frame.id, &request, &self.known);
                     }
                     self.send(pipe, Side::Listener, Packet::Data(line));
                 }

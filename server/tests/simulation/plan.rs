@@ -12,6 +12,11 @@ use crate::sim::workers::Random;
 /// The first fault: by then a cluster that began well serves, but one that is slow is hit earlier.
 const FIRST_US: Us = 200_000;
 
+/// Kinds that are drawn.
+const KINDS: usize = 24;
+/// How long somebody is marooned, at least: a server's patience, and time to look.
+const MAROONED_US: Us = 2_500_000;
+
 /// One thing that breaks.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Fault {
@@ -61,6 +66,11 @@ pub(crate) enum Fault {
     ResetPerson { person: usize, host: usize },
     /// Nothing comes through between a client and a server.
     CutPerson { person: usize, host: usize, length: Us },
+    /// One server and one person are cut off together. The program of the person starts anew there,
+    /// and so did the server, if it died: it was away for a time that it does not know of.
+    Maroon { host: usize, person: usize, dies: bool, back: Us, length: Us },
+    /// A person looks at everything.
+    Look { person: usize },
 }
 
 impl Fault {
@@ -89,6 +99,8 @@ impl Fault {
             | Fault::SetClock { .. }
             | Fault::KillPerson { .. }
             | Fault::ResetPerson { .. }
+            | Fault::Maroon { .. }
+            | Fault::Look { .. }
             | Fault::CutPerson { .. } => false,
         }
     }
@@ -109,7 +121,7 @@ impl fmt::Display for Planned {
 
 /// How often each kind is drawn in one seed: some seeds know only some kinds.
 struct Mix {
-    weights: [usize; 23],
+    weights: [usize; KINDS],
     /// Between two faults.
     every: Us,
     /// How long a process or machine is away, at most.
@@ -120,8 +132,8 @@ struct Mix {
 
 impl Mix {
     fn new(random: &mut Random) -> Mix {
-        const USUAL: [usize; 23] =
-            [8, 8, 6, 2, 4, 2, 6, 2, 2, 3, 3, 6, 2, 6, 5, 4, 6, 5, 2, 2, 3, 4, 3];
+        const USUAL: [usize; KINDS] =
+            [8, 8, 6, 2, 4, 2, 6, 2, 2, 3, 3, 6, 2, 6, 5, 4, 6, 5, 2, 2, 3, 4, 3, 3];
         let mut weights = USUAL;
         for weight in &mut weights {
             match random.below(10) {
@@ -187,7 +199,11 @@ impl Mix {
             19 => Fault::SetClock { host, ahead_ms: random.next() % 20_000 },
             20 => Fault::KillPerson { person },
             21 => Fault::ResetPerson { person, host },
-            _ => Fault::CutPerson { person, host, length },
+            22 => Fault::CutPerson { person, host, length },
+            _ => {
+                let (dies, length) = (random.percent(60), length.max(back) + MAROONED_US);
+                Fault::Maroon { host, person, dies, back, length }
+            }
         }
     }
 }

@@ -21,6 +21,7 @@ use super::host::{Host, News, Process};
 use super::network::{Door, Network, Packet, PipeId, Place, Side};
 use super::person::Person;
 use super::plan::{Fault, Planned};
+use super::promise::Known;
 use super::store::Folder;
 use crate::sim::checker::Checker;
 use crate::sim::workers::{BCRYPT_COST, Random};
@@ -123,6 +124,7 @@ pub(crate) struct World {
     pub(crate) network: Network,
     pub(crate) history: History,
     pub(crate) checker: Checker,
+    pub(crate) known: Known,
     pub(crate) auditor: Auditor,
     pub(crate) counts: Counts,
     /// Of everything that has happened.
@@ -190,6 +192,7 @@ impl World {
             disk_fails: None,
             starts_after: None,
             has_set_aside: false,
+            knew: Known::default(),
             process: None,
         };
         let hosts: Vec<Host> = (0..count).map(|number| host(number, &mut random)).collect();
@@ -207,6 +210,7 @@ impl World {
             network,
             history: History::default(),
             checker: Checker::default(),
+            known: Known::default(),
             auditor: Auditor::default(),
             counts: Counts::default(),
             digest: seed,
