@@ -3,37 +3,22 @@
 mod stage;
 
 use egui::{Event, Key};
-use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
 use holdfast_common::client::{Command, ConnectionState, OutboxState, Update};
 use holdfast_common::ids::ConversationId;
 use holdfast_common::protocol::Target;
-use holdfast_gui::theme;
-use holdfast_gui::window::Window;
-use stage::{NOW_MS, Stage, outgoing, scenes};
+use stage::{NOW_MS, Shown, Stage, framed, outgoing, scenes};
 
 /// A window on which these updates have happened.
-fn shown(updates: Vec<Update>) -> (Stage, Harness<'static, Window>) {
+fn shown(updates: Vec<Update>) -> (Stage, Shown) {
     let (stage, window) = Stage::new();
     stage.feed(updates);
-    let mut harness = Harness::builder()
-        .with_size([1_000.0, 680.0])
-        .with_step_dt(1.0 / 60.0)
-        .allow_missing_glyphs()
-        .with_context_setup(theme::install)
-        .build_ui_state(
-            |ui, window: &mut Window| {
-                let ctx = ui.ctx().clone();
-                window.logic(&ctx);
-                window.ui(ui);
-            },
-            window,
-        );
+    let mut harness = framed(window, [1_000.0, 680.0], 1.0 / 60.0);
     harness.run_steps(3);
     (stage, harness)
 }
 
-fn typed(harness: &Harness<'static, Window>) -> String {
+fn typed(harness: &Shown) -> String {
     harness.get_by_label("Message").value().unwrap_or_default()
 }
 

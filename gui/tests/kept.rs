@@ -3,14 +3,12 @@
 mod stage;
 
 use egui::{Key, Modifiers, Rect, pos2, vec2};
-use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
 use holdfast_common::client::{Command, MessageRecord, Update};
 use holdfast_common::ids::{ConversationId, Seq};
 use holdfast_common::protocol::Target;
 use holdfast_gui::theme;
-use holdfast_gui::window::Window;
-use stage::{MINUTE_MS, NOW_MS, Stage, conversation, message, signed_in};
+use stage::{MINUTE_MS, NOW_MS, Shown, Stage, conversation, framed, message, signed_in};
 
 const CONV: ConversationId = ConversationId(1);
 
@@ -21,7 +19,7 @@ fn messages(range: std::ops::RangeInclusive<u64>) -> Vec<MessageRecord> {
 }
 
 /// A window whose earlier life has kept this, with the newest 50 messages.
-fn shown(kept: &[(&str, &str)]) -> (Stage, Harness<'static, Window>) {
+fn shown(kept: &[(&str, &str)]) -> (Stage, Shown) {
     let (stage, window) = Stage::new();
     let last = messages(200..=200).pop().expect("one");
     let keep = |&(key, value): &(&str, &str)| Update::Interface(key.to_owned(), value.to_owned());
@@ -36,18 +34,7 @@ fn shown(kept: &[(&str, &str)]) -> (Stage, Harness<'static, Window>) {
         Update::Listed,
         Update::Opened { conv: CONV, messages: messages(151..=200), loading: false },
     ]);
-    let mut harness = Harness::builder()
-        .with_size([1_000.0, 680.0])
-        .with_step_dt(1.0 / 60.0)
-        .with_context_setup(theme::install)
-        .build_ui_state(
-            |ui, window: &mut Window| {
-                let ctx = ui.ctx().clone();
-                window.logic(&ctx);
-                window.ui(ui);
-            },
-            window,
-        );
+    let mut harness = framed(window, [1_000.0, 680.0], 1.0 / 60.0);
     harness.run_steps(3);
     (stage, harness)
 }
@@ -66,7 +53,7 @@ fn kept(stage: &Stage, key: &str) -> Vec<String> {
 }
 
 /// The upper end of a message on the screen, by its number.
-fn top(harness: &Harness<'static, Window>, seq: u64) -> Option<f32> {
+fn top(harness: &Shown, seq: u64) -> Option<f32> {
     let text = format!(": number {seq}");
     let found =
         harness.query_all_by(move |node| node.value().is_some_and(|label| label.ends_with(&text)));
@@ -118,7 +105,7 @@ fn where_a_chat_stands_is_kept_when_it_rests_and_forgotten_at_its_end() {
     assert_eq!(kept(&stage, "scroll"), [String::new()]);
 }
 
-fn put(harness: &mut Harness<'static, Window>, rect: Rect) {
+fn put(harness: &mut Shown, rect: Rect) {
     let viewport = harness.input_mut().viewports.values_mut().next().expect("the window");
     viewport.inner_rect = Some(rect);
     viewport.outer_rect = Some(rect);

@@ -11,6 +11,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use crossbeam_channel::{Sender, unbounded};
+use egui_kittest::Harness;
 use holdfast_common::client::driver::{EngineId, Happening};
 use holdfast_common::client::{
     Answer, Command, CommandId, ConnectionState, ConversationRecord, Failure, MessageRecord,
@@ -18,6 +19,7 @@ use holdfast_common::client::{
 };
 use holdfast_common::ids::{ConversationId, Seq, ServerId, Txn};
 use holdfast_common::protocol::{MessageView, Role, ServerState, ServerStatus, Status, Target};
+use holdfast_gui::theme;
 use holdfast_gui::window::{Doors, Window};
 use jiff::tz::TimeZone;
 
@@ -25,6 +27,26 @@ use jiff::tz::TimeZone;
 pub(crate) const NOW_MS: u64 = 1_795_442_580_000;
 /// A minute.
 pub(crate) const MINUTE_MS: u64 = 60_000;
+
+/// A window that is drawn and touched.
+pub(crate) type Shown = Harness<'static, Window>;
+
+/// Hangs a window of this size into a frame; each step of it takes so many seconds.
+pub(crate) fn framed(window: Window, size: [f32; 2], step_s: f32) -> Shown {
+    Harness::builder()
+        .with_size(size)
+        .with_step_dt(step_s)
+        .allow_missing_glyphs()
+        .with_context_setup(theme::install)
+        .build_ui_state(
+            |ui, window: &mut Window| {
+                let ctx = ui.ctx().clone();
+                window.logic(&ctx);
+                window.ui(ui);
+            },
+            window,
+        )
+}
 
 /// See the module's page.
 pub(crate) struct Stage {

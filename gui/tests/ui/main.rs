@@ -14,33 +14,18 @@ mod sign_in;
 mod typing;
 
 use egui::{Key, Modifiers};
-use egui_kittest::Harness;
 use egui_kittest::kittest::{By, NodeT, Queryable};
 use holdfast_common::client::{Command, Failure, Update};
 use holdfast_common::ids::ConversationId;
 use holdfast_common::protocol::{ErrorCode, ErrorReply, Target};
-use holdfast_gui::theme;
 use holdfast_gui::window::Window;
 use holdfast_gui::words;
-use stage::{Stage, scenes};
+use stage::{Shown, Stage, framed, scenes};
 
 /// A window on a stage.
-type Shown = Harness<'static, Window>;
-
 fn harness(stage_and_window: (Stage, Window), size: [f32; 2]) -> (Stage, Shown) {
     let (stage, window) = stage_and_window;
-    let harness = Harness::builder()
-        .with_size(size)
-        .allow_missing_glyphs()
-        .with_context_setup(theme::install)
-        .build_ui_state(
-            |ui, window: &mut Window| {
-                let ctx = ui.ctx().clone();
-                window.logic(&ctx);
-                window.ui(ui);
-            },
-            window,
-        );
+    let harness = framed(window, size, 0.25);
     (stage, harness)
 }
 
